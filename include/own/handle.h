@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * own/handle.h - the two handles, and the verbs that every structure shares
+ *
+ * An object has at any moment one unique handle, or any number of shared
+ * handles, or none. A unique handle may change the object, a shared handle
+ * may only read it. Handles come from a structure (own/cell.h) or from
+ * own_new(), and go back through the verbs below.
+ *
+ * Ownership  A handle lives in the caller's storage, 16 bytes, all zero when
+ *            empty. It must not be copied bitwise: own_..._move() moves it.
+ *            Release functions accept an empty handle and do nothing.
+ * Threads    A borrowed handle stays with the thread that took it; release on
+ *            another thread stops the process with a report. An owned handle
+ *            and a detached one may be used and released by any thread, one at
+ *            a time. A thread that ends gives back what it still holds.
+ * Blocking   Nothing here blocks, but for a release that frees objects and
+ *            then runs their types' fini.
+ * Ordering   Release: everything done through a handle happens before whatever
+ *            the next conflicting handle on the same object is used for.
+ * Memory     16 bytes before each payload; up to 32 handles of a thread cost
+ *            nothing more, beyond that blocks of 32 slots are added and kept.
+ * Units      Sizes are bytes.
+ * Errors     0 or a negative errno; outputs are written on success only.
+ *            Misuse that would corrupt memory (a handle in use passed as an
+ *            empty one, a stale copy, another thread's handle) stops the
+ *            process with a report that names both places, in every build.
+ */
+#ifndef OWN_HANDLE_H
+#define OWN_HANDLE_H
+
+#include <own/access.h>
+#include <own/type.h>
+
+OWN_BEGIN_DECLS
+
+struct OWN__CAPABILITY("unique handle") own_unique {
+	void *object;		/* what own_unique_edit() returns */
+	uint64_t how;		/* OWN__HOW_* */
+};
+
+struct OWN__CAPABILITY("shared handle") own_shared {
+	const void *object;	/* what own_shared_get() returns */
+	uint64_t how;
+};
+
+/* ---- what the inlines below need: version node OWN_PRIVATE ---- */
+
+/*
+ * The word of an object: low half flags and count, which is the futex; high
+ * half the counted reads still missing until the object may be biased.
+ */
+#define OWN__WRITER	0x01u	/* a claimer waits for readers, or holds */
+#define OWN__BIASED	0x02u	/* readers may use slots */
+#define OWN__WAITERS	0x04u	/* somebody may sleep on the low half */
+#define OWN__DEAD	0x08u	/* unlinked; the reclaimer may look for it */
+#define OWN__ORPHAN	0x10u	/* its writer ended without a release */
+#define OWN__FAIR	0x20u	/* a sleeper has been overtaken: a hint */
+#define OWN__COUNT_ONE	0x100u
+#define OWN__COUNT_MASK	0xffffff00u
+
+/* The header before each payload. type's upper 16 bits: doc/design/reclaim.md */
+struct own__header {
+	uint64_t word;
+	uint64_t type;
+};
+
+OWN__STATIC_ASSERT(sizeof(struct own__header) == 16, "16 bytes per object");
+
+/*
+ * A slot says what one handle of one thread borrows. object is the address of
+ * a word; OWN__NOTE set: trying, waiting, counted or unique, which keeps the
+ * object from being freed; clear (a HOLD): claimers wait for it as well.
+ * Written by the thread itself, wanted by anyone; read by all.
+ *
+ * how: bits 0-11 slot, 12-15 kind, 16-35 record, 36-63 sequence. A handle
+ * whose how differs from its slot's is stale. A free slot's kind is HOLD.
+ */
+#define OWN__NOTE		((uintptr_t)1)
+#define OWN__SLOTS		32u
+
+#define OWN__HOW_SLOT		((uint64_t)0xfff)
+#define OWN__HOW_KIND		((uint64_t)0xf000)
+#define OWN__HOW_HOLD		((uint64_t)0x0000)	/* shared, by slot */
+#define OWN__HOW_COUNTED	((uint64_t)0x1000)	/* shared, counted */
+#define OWN__HOW_TRYING		((uint64_t)0x2000)	/* no handle yet */
+#define OWN__HOW_DRAINING	((uint64_t)0x3000)	/* owns WRITER, waits */
+#define OWN__HOW_UNIQUE		((uint64_t)0x4000)	/* in place */
+#define OWN__HOW_DRAFT		((uint64_t)0x5000)	/* unique, a copy */
+/* without a slot: bits 16-63 are bits 0-47 of the word's address */
+#define OWN__HOW_DETACHED	((uint64_t)0x6000)	/* shared, counted */
+#define OWN__HOW_OWNED		((uint64_t)0x7000)	/* unique, in no structure */
+#define OWN__HOW_SEQ_ONE	((uint64_t)1 << 36)
+
+struct own__slot {
+	uint64_t how;
+	const struct own_site *site;
+	uintptr_t container;	/* structure it was borrowed from, or 0 */
+	uint32_t wanted;	/* futex of whoever waits for the HOLD to end */
+	uint32_t spare;
+};
+
+/* The first block of a thread's slots; the rest of its record is private. */
+struct own__record {
+	uintptr_t object[OWN__SLOTS];
+	struct own__slot slot[OWN__SLOTS];
+};
+
+/*
+ * This thread's record, NULL before its first use and always NULL in a process
+ * without membarrier: the inlines then leave everything to the library, whose
+ * fallback uses sequentially consistent accesses.
+ */
+OWN_API extern __thread struct own__record *own__self
+#if defined(__ELF__)
+	__attribute__((tls_model("initial-exec")))
+#endif
+	;
+
+OWN_API void own__slot_wake(struct own__slot *slot);
+OWN_API void own__shared_end(const void *object, uint64_t how);
+OWN_API void own__unique_end(void *object, uint64_t how);
+OWN_API void own__unique_commit(void *object, uint64_t how);
+OWN_API int own__shared_clone(const void *object, uint64_t how,
+		const struct own_site *site, uint64_t *ret_how);
+OWN_API void own__unique_downgrade(void *object, uint64_t how,
+		const struct own_site *site, uint64_t *ret_how);
+OWN_API int own__shared_upgrade_try(const void *object, uint64_t how,
+		const struct own_site *site, void **ret, uint64_t *ret_how);
+OWN_API int own__shared_detach(const void *object, uint64_t how,
+		uint64_t *ret_how);
+OWN_API void *own__new(const struct own_type *type, size_t size, int *r);
+OWN_API size_t own__size(const void *object);
+OWN_API void own__expect(const void *object, uint64_t how,
+		const struct own_type *type);
+
+/*
+ * ThreadSanitizer in the user's program only: it cannot see the library's
+ * accesses, so the inlines tell it what each acquire and release means. Two
+ * keys an object, so that readers are not ordered with one another: what a
+ * writer did is acquired by all, what readers did by writers alone.
+ */
+#if defined(OWN__TSAN) && !defined(OWN__INSTRUMENTED)
+void __tsan_acquire(void *key);
+void __tsan_release(void *key);
+#define own__tsan_acquire(key)	__tsan_acquire((void *)(uintptr_t)(key))
+#define own__tsan_release(key)	__tsan_release((void *)(uintptr_t)(key))
+#else
+#define own__tsan_acquire(key)	((void)0)
+#define own__tsan_release(key)	((void)0)
+#endif
+#define own__tsan_shared(o)	own__tsan_acquire(o)
+#define own__tsan_shared_end(o)	own__tsan_release((const char *)(o) + 1)
+#define own__tsan_unique(o)						\
+	do {								\
+		own__tsan_acquire(o);					\
+		own__tsan_acquire((const char *)(o) + 1);		\
+	} while (0)
+#define own__tsan_unique_end(o)	own__tsan_release(o)
+
+/* In the checked build a handle is looked at at each use as well. */
+#ifdef OWN_CHECKED
+#define own__expect_shared(h, type)	own__expect((h)->object, (h)->how, type)
+#define own__expect_unique(h, type)	own__expect((h)->object, (h)->how, type)
+#else
+#define own__expect_shared(h, type)	((void)(type))
+#define own__expect_unique(h, type)	((void)(type))
+#endif
+
+/* ---- the verbs ---- */
+
+/*
+ * own_new - make an owned object, zeroed
+ * @ret: an empty handle
+ *
+ * Returns 0 or -ENOMEM, or -EINVAL for a type whose align is not a power of
+ * two up to 4096. The object belongs to @ret: give it to a structure, or
+ * own_unique_release() it, which runs the type's fini.
+ */
+OWN_MUST_CHECK OWN__INLINE int own_new(const struct own_type *type,
+		struct own_unique *ret) OWN__TAKES_UNIQUE(ret);
+
+/*
+ * The same with @size_bytes for the payload; the type must have OWN_SIZED set,
+ * else -EINVAL. Costs 16 bytes more. -ENOMEM also where the size overflows.
+ */
+OWN_MUST_CHECK OWN__INLINE int own_new_sized(const struct own_type *type,
+		size_t size_bytes, struct own_unique *ret)
+		OWN__TAKES_UNIQUE(ret);
+
+/*
+ * The object, for reading. Valid until the handle is released; NULL from an
+ * empty handle.
+ */
+OWN__INLINE const void *own_shared_get(const struct own_shared *handle)
+		OWN__NEEDS_SHARED(handle);
+
+/* The object, for changing. Valid until released, committed or given away. */
+OWN__INLINE void *own_unique_edit(const struct own_unique *handle)
+		OWN__NEEDS_UNIQUE(handle);
+
+/*
+ * own_shared_release - give a shared handle back
+ *
+ * Empties the handle; does nothing to an empty one. Wait-free but for the wake
+ * of a waiting claimer; never fails. Release, pairs with the next claim.
+ */
+OWN__INLINE void own_shared_release(struct own_shared *handle)
+		OWN__ENDS_SHARED(handle);
+
+/*
+ * own_unique_release - give a unique handle back
+ *
+ * In place (OWN_EXCLUSIVE): lets readers in, what was changed stays changed.
+ * A draft (OWN_VERSIONED): the draft is dropped, the current version stays.
+ * Owned: the object ends; its fini runs here.
+ */
+OWN__INLINE void own_unique_release(struct own_unique *handle)
+		OWN__ENDS_UNIQUE(handle);
+
+/*
+ * own_unique_commit - make what was changed what everyone sees
+ *
+ * In place: as own_unique_release(). A draft: becomes the current version in
+ * one store (the linearization point); cannot fail, since all it needs was
+ * allocated at the claim. The version it replaces is freed when nobody holds
+ * it. On an owned object: stops the process, there is nowhere to commit to.
+ */
+OWN__INLINE void own_unique_commit(struct own_unique *handle)
+		OWN__ENDS_UNIQUE(handle);
+
+/* Moves @from into the empty @ret and empties @from. Cannot fail. */
+OWN__INLINE void own_unique_move(struct own_unique *ret,
+		struct own_unique *from)
+		OWN__GETS_UNIQUE(ret) OWN__ENDS_UNIQUE(from);
+OWN__INLINE void own_shared_move(struct own_shared *ret,
+		struct own_shared *from)
+		OWN__GETS_SHARED(ret) OWN__ENDS_SHARED(from);
+
+/*
+ * own_shared_clone(from, ret) - one more shared handle on the same object
+ *
+ * Never waits: a holder may always share again, also past a waiting claimer.
+ * Returns 0, -EOVERFLOW past 2^24 - 1 counted handles, or -ENOMEM.
+ */
+OWN_MUST_CHECK OWN__INLINE int own_shared_clone_at(
+		const struct own_shared *from, struct own_shared *ret,
+		const struct own_site *site)
+		OWN__NEEDS_SHARED(from) OWN__TAKES_SHARED(ret);
+#define own_shared_clone(from, ret)	own_shared_clone_at(from, ret, OWN_HERE)
+
+/*
+ * own_unique_downgrade(from, ret) - go on reading what was just written
+ *
+ * Never blocks or fails; no writer comes between. In place: readers are let
+ * in. A draft: is committed, and @ret holds that version. Empties @from. On an
+ * owned object: stops the process.
+ */
+OWN__INLINE void own_unique_downgrade_at(struct own_unique *from,
+		struct own_shared *ret, const struct own_site *site)
+		OWN__ENDS_UNIQUE(from) OWN__GETS_SHARED(ret);
+#define own_unique_downgrade(from, ret)					\
+	own_unique_downgrade_at(from, ret, OWN_HERE)
+
+/*
+ * own_shared_upgrade_try(from, ret) - become the writer, if alone
+ *
+ * OWN_EXCLUSIVE: 0 if no other handle stands, else -EBUSY. OWN_VERSIONED: a
+ * draft of the version held, -EAGAIN if that is no longer the current one,
+ * -EBUSY if there is a writer. -ENOMEM. On success @from is empty, on failure
+ * it stands. -EINVAL from a detached handle. There is no upgrade that waits:
+ * two of them would wait for each other.
+ */
+OWN_MUST_CHECK OWN__INLINE int own_shared_upgrade_try_at(
+		struct own_shared *from, struct own_unique *ret,
+		const struct own_site *site) OWN__TAKES_UNIQUE(ret);
+#define own_shared_upgrade_try(from, ret)				\
+	own_shared_upgrade_try_at(from, ret, OWN_HERE)
+
+/*
+ * own_shared_detach - free a shared handle from its thread
+ *
+ * From slot to count, and never back: afterwards any thread may use, clone and
+ * release it, and deadlock detection no longer knows who has it. The handle
+ * stands in any case. Returns 0 or -EOVERFLOW.
+ */
+OWN_MUST_CHECK OWN__INLINE int own_shared_detach(struct own_shared *handle)
+		OWN__NEEDS_SHARED(handle);
+
+/* Bytes of the payload that a handle names. */
+#define own_size(handle)	own__size((handle)->object)
+
+/* ---- bodies ---- */
+
+OWN__VERB_BODY OWN__INLINE int
+own_new(const struct own_type *type, struct own_unique *ret)
+{
+	int r;
+	void *object;
+
+	own_require(ret->object == NULL, "own_new: handle in use", NULL);
+	object = own__new(type, type->size, &r);
+	if (!object) {
+		if (!r)
+			__builtin_unreachable();
+		return r;
+	}
+	ret->object = object;
+	ret->how = OWN__HOW_OWNED | ((uint64_t)(uintptr_t)object - 16) << 16;
+	return 0;
+}
+
+OWN__VERB_BODY OWN__INLINE int
+own_new_sized(const struct own_type *type, size_t size_bytes,
+		struct own_unique *ret)
+{
+	int r;
+	void *object;
+
+	own_require(ret->object == NULL, "own_new_sized: handle in use", NULL);
+	if (!(type->flags & OWN_SIZED))
+		return -EINVAL;
+	object = own__new(type, size_bytes, &r);
+	if (!object) {
+		if (!r)
+			__builtin_unreachable();
+		return r;
+	}
+	ret->object = object;
+	ret->how = OWN__HOW_OWNED | ((uint64_t)(uintptr_t)object - 16) << 16;
+	return 0;
+}
+
+OWN__VERB_BODY OWN__INLINE const void *
+own_shared_get(const struct own_shared *handle)
+{
+	own__expect_shared(handle, NULL);
+	return handle->object;
+}
+
+OWN__VERB_BODY OWN__INLINE void *
+own_unique_edit(const struct own_unique *handle)
+{
+	own__expect_unique(handle, NULL);
+	return handle->object;
+}
+
+OWN__VERB_BODY OWN__INLINE void
+own_shared_release(struct own_shared *handle)
+{
+	const void *object = handle->object;
+	uint64_t how = handle->how;
+#ifndef OWN_NO_INLINE
+	struct own__record *self = own__self;
+	unsigned i = (unsigned)how & (OWN__SLOTS - 1);
+#endif
+
+	if (!object)
+		return;
+	handle->object = NULL;
+	handle->how = 0;
+	own__tsan_shared_end(object);
+#ifndef OWN_NO_INLINE
+	/* relaxed: this thread's own word */
+	if (OWN__LIKELY((how & OWN__HOW_KIND) == OWN__HOW_HOLD && self &&
+			own__load(&self->slot[i].how, OWN__RELAXED) == how)) {
+		if (own__bug(OWN_BUG_WORD_AFTER_CLEAR)) {
+			own__shared_end(object, how);
+			return;
+		}
+		/* S2: pairs with the scans of own_i_word_drain, reclaim.c */
+		own__store(&self->object[i], (uintptr_t)0, OWN__RELEASE);
+		own__light_fence();
+		/* S3: pairs with own_i_slot_await; relaxed: only a hint */
+		if (OWN__UNLIKELY(own__load(&self->slot[i].wanted,
+				OWN__RELAXED)))
+			own__slot_wake(&self->slot[i]);
+		return;
+	}
+#endif
+	own__shared_end(object, how);
+}
+
+OWN__VERB_BODY OWN__INLINE void
+own_unique_release(struct own_unique *handle)
+{
+	void *object = handle->object;
+	uint64_t how = handle->how;
+
+	if (!object)
+		return;
+	handle->object = NULL;
+	handle->how = 0;
+	own__tsan_unique_end(object);
+	own__unique_end(object, how);
+}
+
+OWN__VERB_BODY OWN__INLINE void
+own_unique_commit(struct own_unique *handle)
+{
+	void *object = handle->object;
+	uint64_t how = handle->how;
+
+	if (!object)
+		return;
+	handle->object = NULL;
+	handle->how = 0;
+	own__tsan_unique_end(object);
+	own__unique_commit(object, how);
+}
+
+OWN__VERB_BODY OWN__INLINE void
+own_unique_move(struct own_unique *ret, struct own_unique *from)
+{
+	own_require(ret->object == NULL, "own_unique_move: handle in use", NULL);
+	*ret = *from;
+	from->object = NULL;
+	from->how = 0;
+}
+
+OWN__VERB_BODY OWN__INLINE void
+own_shared_move(struct own_shared *ret, struct own_shared *from)
+{
+	own_require(ret->object == NULL, "own_shared_move: handle in use", NULL);
+	*ret = *from;
+	from->object = NULL;
+	from->how = 0;
+}
+
+OWN__VERB_BODY OWN__INLINE int
+own_shared_clone_at(const struct own_shared *from, struct own_shared *ret,
+		const struct own_site *site)
+{
+	uint64_t how;
+	int r;
+
+	own_require(ret->object == NULL, "own_shared_clone: handle in use",
+			site);
+	r = own__shared_clone(from->object, from->how, site, &how);
+	if (r)
+		return r;
+	ret->object = from->object;
+	ret->how = how;
+	return 0;
+}
+
+OWN__VERB_BODY OWN__INLINE void
+own_unique_downgrade_at(struct own_unique *from, struct own_shared *ret,
+		const struct own_site *site)
+{
+	void *object = from->object;
+	uint64_t how;
+
+	own_require(ret->object == NULL, "own_unique_downgrade: handle in use",
+			site);
+	own__tsan_unique_end(object);
+	own__unique_downgrade(object, from->how, site, &how);
+	from->object = NULL;
+	from->how = 0;
+	ret->object = object;
+	ret->how = how;
+}
+
+OWN__VERB_BODY OWN__INLINE int
+own_shared_upgrade_try_at(struct own_shared *from, struct own_unique *ret,
+		const struct own_site *site)
+{
+	uint64_t how;
+	void *object;
+	int r;
+
+	own_require(ret->object == NULL, "own_shared_upgrade_try: handle in use",
+			site);
+	r = own__shared_upgrade_try(from->object, from->how, site, &object,
+			&how);
+	if (r)
+		return r;
+	own__tsan_unique(from->object);
+	from->object = NULL;
+	from->how = 0;
+	ret->object = object;
+	ret->how = how;
+	return 0;
+}
+
+OWN__VERB_BODY OWN__INLINE int
+own_shared_detach(struct own_shared *handle)
+{
+	uint64_t how;
+	int r = own__shared_detach(handle->object, handle->how, &how);
+
+	if (!r)
+		handle->how = how;
+	return r;
+}
+
+OWN_END_DECLS
+#endif

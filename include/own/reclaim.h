@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * own/reclaim.h - when what was replaced is freed; set-up and threads
+ *
+ * A replaced object goes into a batch of the thread that replaced it. A full
+ * batch (1024 objects or 256 KiB) costs one membarrier and one look at all
+ * slots; what nobody holds is finalised and freed at once, the rest stays for
+ * the next scan. There is no grace period, no worker thread, and retiring
+ * allocates nothing. (Hazard pointers, Michael 2004, with the asymmetric fence
+ * of Dice, Herlihy and Kogan 2016.)
+ *
+ * Threads    Any thread; its first use registers it and may give -ENOMEM.
+ * Blocking   Only functions that say "May block". fini runs on the thread that
+ *            scans, with no internal lock held.
+ * Memory     Bytes retired and not yet freed are bounded by the number of
+ *            threads times the batch, plus what handles keep.
+ * Units      Bytes, nanoseconds.
+ * Errors     0 or a negative errno.
+ */
+#ifndef OWN_RECLAIM_H
+#define OWN_RECLAIM_H
+
+#include <own/base.h>
+
+OWN_BEGIN_DECLS
+
+/*
+ * own_reclaim - scan the batches of all threads now
+ *
+ * For event loops with time on their hands, and for programs whose threads
+ * replace rarely. @budget_ns bounds how long batches are taken up; 0 takes one.
+ * Returns the number of objects freed, or -ENOMEM.
+ */
+OWN_API int64_t own_reclaim(uint64_t budget_ns);
+
+/*
+ * own_barrier - finalise everything retired so far
+ *
+ * May block, for other threads' scans that are under way. When it returns,
+ * everything that was retired before the call and that nobody holds has been
+ * finalised. Returns the number of objects that are still held, or -ENOMEM;
+ * -EDEADLK from within a fini.
+ */
+OWN_API int64_t own_barrier(void);
+
+/* What a process has retired; each figure exact, not taken at one instant. */
+struct own_reclaim_stats {
+	uint64_t retired_objects;	/* since the start */
+	uint64_t freed_objects;
+	uint64_t pending_objects;	/* in batches now */
+	uint64_t pending_bytes;
+	uint64_t scans;
+	uint64_t membarriers;
+};
+OWN_API void own_reclaim_stats(struct own_reclaim_stats *ret);
+
+/*
+ * Above this many pending bytes each retirement scans, and the stall hook is
+ * told who holds them up, at most once a second. Default 64 MiB.
+ */
+OWN_API void own_reclaim_limit(uint64_t pending_bytes_max);
+
+/*
+ * own_thread_register - what a thread's first use does, ahead of it
+ *
+ * Returns 0, also if it is registered already, or -ENOMEM. A thread is
+ * unregistered when it ends: shared handles are released; a unique one leaves
+ * its object orphaned (-EOWNERDEAD for who asks next); drafts are dropped.
+ */
+OWN_API OWN_MUST_CHECK int own_thread_register(void);
+
+/* For programs that will forbid themselves the membarrier system call. */
+#define OWN_NO_MEMBARRIER	1u
+
+/*
+ * own_setup - choose before the first use; else membarrier is probed
+ *
+ * The environment's OWN_MEMBARRIER=off does the same as OWN_NO_MEMBARRIER.
+ * Returns 0, -EBUSY if libown is in use already, -EINVAL for unknown flags.
+ */
+OWN_API OWN_MUST_CHECK int own_setup(uint32_t flags);
+
+/*
+ * Memory for objects and thread records; before the first use only, -EBUSY
+ * afterwards. alloc returns NULL when there is none, else at least @size_bytes
+ * aligned to @align. NULL restores malloc.
+ */
+struct own_alloc {
+	void *(*alloc)(size_t size_bytes, size_t align, void *context);
+	void (*free)(void *p, size_t size_bytes, void *context);
+	void *context;
+};
+OWN_API OWN_MUST_CHECK int own_set_alloc(const struct own_alloc *alloc);
+
+OWN_END_DECLS
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * own/report.h - who holds what, who waits for whom
+ *
+ * The slots that protect objects are at the same time the list of all holders
+ * and waiters. It is always on, in release builds too.
+ *
+ * Ownership  What own_conflict_last() returns belongs to the calling thread and
+ *            stands until its next call of the same function.
+ * Threads    Any thread, at any time.
+ * Blocking   Nothing here blocks.
+ * Memory     Nothing here allocates.
+ * Errors     As said per function.
+ */
+#ifndef OWN_REPORT_H
+#define OWN_REPORT_H
+
+#include <own/handle.h>
+
+OWN_BEGIN_DECLS
+
+#define OWN_PARTIES_MAX	16
+
+/* One thread's part in a conflict. */
+struct own_party {
+	int32_t tid;			/* gettid(), 0 unknown: detached */
+	char thread[16];		/* its name when it registered */
+	const char *mode;		/* "shared", "unique", "draft", ... */
+	const char *object;		/* name of the type */
+	const char *container;		/* name of the structure, or NULL */
+	const void *address;		/* of the object's word */
+	const struct own_site *site;	/* where it was taken, or NULL */
+};
+
+/*
+ * Why a verb of this thread was refused. parties[0] is the caller and what it
+ * wanted; the others hold what it waits for. After -EDEADLK the parties are
+ * the cycle, each waiting for the next, the last for the first.
+ */
+struct own_conflict {
+	int error;			/* -EBUSY, -EDEADLK, -ETIMEDOUT, ... */
+	uint32_t parties_n;
+	uint32_t more_n;		/* found beyond OWN_PARTIES_MAX */
+	struct own_party parties[OWN_PARTIES_MAX];
+};
+
+/*
+ * own_conflict_last - explain this thread's last refusal
+ *
+ * NULL if nothing was refused yet, or after a verb succeeded where it had to
+ * wait. After -EBUSY the other side is looked up when this is called, since
+ * _try must stay cheap: who left meanwhile is not listed. After -EDEADLK and
+ * -ETIMEDOUT it is what was seen at the refusal.
+ */
+OWN_API const struct own_conflict *own_conflict_last(void);
+
+/*
+ * own_conflict_text - the same as one paragraph
+ *
+ * Writes at most @size_bytes with the terminating zero; returns the length it
+ * would have without a limit, as snprintf() does.
+ */
+OWN_API size_t own_conflict_text(const struct own_conflict *conflict,
+		char *buffer, size_t size_bytes);
+
+/*
+ * own_dump - write all holders and waiters of the process to @fd
+ *
+ * Async-signal-safe: may be called from a handler, also of a crash. A holder
+ * that comes or goes meanwhile may be missing or listed. Returns 0, or the
+ * negative errno of write().
+ */
+OWN_API int own_dump(int fd);
+
+/*
+ * Called for a wait that has lasted a second and that deadlock detection
+ * cannot explain, and for retired memory above the limit; @text is one
+ * paragraph. The default writes it to stderr; NULL says nothing. May be set at
+ * any time. The callback must not take handles.
+ */
+typedef void (*own_stall_fn)(const char *text, void *arg);
+OWN_API void own_stall_hook(own_stall_fn fn, void *arg);
+
+OWN_END_DECLS
+#endif
