@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: MIT
+#
+# As a user builds them: linked with the installed library, $(own_la), alone.
+#
+#	example_programs += %D%/cell
+#	%C%_cell_SOURCES = %D%/cell.c
+#	%C%_cell_LDADD = $(own_la)
+if !MODEL
+example_programs =
+check_PROGRAMS += $(example_programs)
+TESTS += $(example_programs)
+endif
