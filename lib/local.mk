@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-libown_all_la_SOURCES +=
+libown_all_la_SOURCES += \
+	%D%/rcu.c \
+	%D%/rcu.h \
+	%D%/reclaim.c
 
 # The installed library: the same objects behind a version script. Never
 # unloaded, since threads may still run its destructors.

@@ -1,3 +1,7 @@
 # SPDX-License-Identifier: MIT
 dist_check_SCRIPTS += \
-	%D%/run-check
+	%D%/bootstrap \
+	%D%/check-format \
+	%D%/check-rules \
+	%D%/run-check \
+	%D%/spin-models
