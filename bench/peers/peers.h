@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* peers.h - subjects that need a file of their own */
+#ifndef BENCH_PEERS_H
+#define BENCH_PEERS_H
+
+struct cell_subject;
+
+extern const struct cell_subject rcu_subject;
+extern const struct cell_subject rcu_inline_subject;
+
+/* Starts liburcu's worker thread. 0 or -1. */
+int rcu_start_worker(void);
+
+#endif
