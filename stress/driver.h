@@ -3,9 +3,9 @@
  * driver.h - what every stress program shares: options, threads, a watchdog
  *
  * A program is a list of cases. A case has a function that each thread runs
- * until stress_running() says no, an oracle inside it that calls stress_fail(),
- * and a list of kinds of operation. A kind that never happened fails the case:
- * it proves nothing about what it did not reach.
+ * until stress_running() says no, with an oracle inside that calls
+ * stress_fail(), and a list of kinds of operation. A required kind that never
+ * happened fails the case: it proves nothing about what it did not reach.
  *
  * The seed is printed first and decides each thread's stream of random
  * numbers; what the threads make of one another's timing it does not.
@@ -18,22 +18,17 @@
 #include <stdint.h>
 #include <own/access.h>
 
-#define STRESS_KINDS_MAX	40
+#define STRESS_KINDS_MAX	64
 #define STRESS_THREADS_MAX	256
-
-/* at_least: how often it must have happened in the run; 0: only counted. */
-struct stress_kind {
-	const char *name;
-	uint64_t at_least;
-};
 
 struct stress_thread;
 
 struct stress_case {
 	const char *name;
 	const char *what;			/* one line for --list */
-	const struct stress_kind *kinds;
+	const char *const *kinds;		/* names of operations */
 	unsigned kinds_n;
+	uint64_t required;			/* bits: kinds that must happen */
 	unsigned threads_times;			/* so often --threads; 0: once */
 	void (*setup)(unsigned threads_n);	/* before; may be NULL */
 	void (*thread)(struct stress_thread *t);

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cell_stress.c - own/cell.h under load: the list of cases, and the verbs in
+ * all their forms
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "stress/cell_stress.h"
+
+/* Later than this is no busy machine any more but a wait that got lost. */
+#define LATE_NS		((uint64_t)2000000000)
+#define TIMEOUT_NS	200000u
+
+void
+must(struct stress_thread *t, int r, const char *what)
+{
+	if (r)
+		stress_fail(t, "%s: %s", what, strerror(r < 0 ? -r : r));
+}
+
+/* What the form of a verb may answer, and when. */
+static int
+judge(struct stress_thread *t, unsigned form, uint64_t deadline_ns, int r,
+		const int *others)
+{
+	uint64_t now;
+
+	if (r == 0)
+		return 0;
+	if (r == -EBUSY && form == TRY) {
+		stress_count(t, K_BUSY);
+		return r;
+	}
+	if (r == -ETIMEDOUT && form == TIMED) {
+		now = own_now_ns();
+		if (now < deadline_ns)
+			stress_fail(t, "-ETIMEDOUT %llu ns early",
+				(unsigned long long)(deadline_ns - now));
+		if (now - deadline_ns > LATE_NS)
+			stress_fail(t, "-ETIMEDOUT %llu ms late",
+				(unsigned long long)(now - deadline_ns) /
+				1000000);
+		stress_waited(t, now - deadline_ns);
+		stress_count(t, K_TIMEDOUT);
+		return r;
+	}
+	for (; others && *others; others++)
+		if (r == *others)
+			return r;
+	stress_fail(t, "unexpected answer %d (%s)", r, strerror(abs(r)));
+}
+
+static unsigned
+draw(struct stress_thread *t, unsigned forms)
+{
+	unsigned form;
+
+	do
+		form = 1u << stress_below(t, 3);
+	while (!(form & forms));
+	return form;
+}
+
+static uint64_t
+soon(struct stress_thread *t)
+{
+	return own_deadline_ns(stress_below(t, TIMEOUT_NS));
+}
+
+int
+somehow_share(struct stress_thread *t, struct own_cell *cell, unsigned forms,
+		struct own_shared *ret, const int *others)
+{
+	unsigned form = draw(t, forms);
+	uint64_t deadline_ns = 0;
+	int r;
+
+	if (form == TRY) {
+		stress_op(t, K_SHARE_TRY);
+		r = own_cell_share_try(cell, ret);
+	} else if (form == TIMED) {
+		stress_op(t, K_SHARE_TIMED);
+		deadline_ns = soon(t);
+		r = own_cell_share_timed(cell, deadline_ns, ret);
+	} else {
+		stress_op(t, K_SHARE);
+		r = own_cell_share(cell, ret);
+	}
+	return judge(t, form, deadline_ns, r, others);
+}
+
+int
+somehow_claim(struct stress_thread *t, struct own_cell *cell, unsigned forms,
+		struct own_unique *ret, const int *others)
+{
+	unsigned form = draw(t, forms);
+	uint64_t deadline_ns = 0;
+	int r;
+
+	if (form == TRY) {
+		stress_op(t, K_CLAIM_TRY);
+		r = own_cell_claim_try(cell, ret);
+	} else if (form == TIMED) {
+		stress_op(t, K_CLAIM_TIMED);
+		deadline_ns = soon(t);
+		r = own_cell_claim_timed(cell, deadline_ns, ret);
+	} else {
+		stress_op(t, K_CLAIM);
+		r = own_cell_claim(cell, ret);
+	}
+	return judge(t, form, deadline_ns, r, others);
+}
+
+int
+somehow_replace(struct stress_thread *t, struct own_cell *cell, unsigned forms,
+		struct own_unique *u, const int *others)
+{
+	unsigned form = draw(t, forms);
+	uint64_t deadline_ns = 0;
+	int r;
+
+	if (form == TRY) {
+		stress_op(t, K_REPLACE_TRY);
+		r = own_cell_replace_try(cell, u);
+	} else if (form == TIMED) {
+		stress_op(t, K_REPLACE_TIMED);
+		deadline_ns = soon(t);
+		r = own_cell_replace_timed(cell, deadline_ns, u);
+	} else {
+		stress_op(t, K_REPLACE);
+		r = own_cell_replace(cell, u);
+	}
+	return judge(t, form, deadline_ns, r, others);
+}
+
+int
+somehow_swap(struct stress_thread *t, struct own_cell *cell, unsigned forms,
+		struct own_unique *u, const int *others)
+{
+	unsigned form = draw(t, forms);
+	uint64_t deadline_ns = 0;
+	int r;
+
+	if (form == TRY) {
+		stress_op(t, K_SWAP_TRY);
+		r = own_cell_swap_try(cell, u);
+	} else if (form == TIMED) {
+		stress_op(t, K_SWAP_TIMED);
+		deadline_ns = soon(t);
+		r = own_cell_swap_timed(cell, deadline_ns, u);
+	} else {
+		stress_op(t, K_SWAP);
+		r = own_cell_swap(cell, u);
+	}
+	return judge(t, form, deadline_ns, r, others);
+}
+
+int
+somehow_peek(struct stress_thread *t, struct own_cell *cell, unsigned forms,
+		own_peek_fn fn, void *arg, const int *others)
+{
+	unsigned form = draw(t, forms);
+	uint64_t deadline_ns = 0;
+	int r;
+
+	if (form == TRY) {
+		stress_op(t, K_PEEK_TRY);
+		r = own_cell_peek_try(cell, fn, arg);
+	} else if (form == TIMED) {
+		stress_op(t, K_PEEK_TIMED);
+		deadline_ns = soon(t);
+		r = own_cell_peek_timed(cell, deadline_ns, fn, arg);
+	} else {
+		stress_op(t, K_PEEK);
+		r = own_cell_peek(cell, fn, arg);
+	}
+	return judge(t, form, deadline_ns, r, others);
+}
+
+static const char *const kinds[] = {
+#define CELL_KIND(name, text)	text,
+	CELL_KINDS(CELL_KIND)
+#undef CELL_KIND
+};
+
+#define SHARES		(BIT(SHARE) | BIT(SHARE_TRY) | BIT(SHARE_TIMED))
+#define CLAIMS		(BIT(CLAIM) | BIT(CLAIM_TRY) | BIT(CLAIM_TIMED))
+#define REPLACES	(BIT(REPLACE) | BIT(REPLACE_TRY) | BIT(REPLACE_TIMED))
+#define PEEKS		(BIT(PEEK) | BIT(PEEK_TRY) | BIT(PEEK_TIMED) | BIT(READ))
+
+static const struct stress_case cases[] = {
+	{
+		.name = "exclusive",
+		.what = "one writer or many readers, in every way to be one",
+		.kinds = kinds, .kinds_n = KINDS_N,
+		.required = SHARES | CLAIMS | REPLACES | PEEKS | BIT(SWAP) |
+			BIT(SWAP_TRY) | BIT(SWAP_TIMED) | BIT(RELEASE) |
+			BIT(COMMIT) | BIT(CLONE) | BIT(DOWNGRADE) |
+			BIT(UPGRADED) | BIT(DETACH) | BIT(RECEIVE) |
+			BIT(BUSY) | BIT(TIMEDOUT) | BIT(OWN_CONFLICT) |
+			BIT(BIASED),
+		.setup = exclusive_setup,
+		.thread = exclusive_thread,
+		.finish = exclusive_finish,
+	}, {
+		.name = "versioned",
+		.what = "versions only go forward, and live while they are held",
+		.kinds = kinds, .kinds_n = KINDS_N,
+		.required = SHARES | CLAIMS | REPLACES | PEEKS | BIT(SWAP_TRY) |
+			BIT(RELEASE) | BIT(COMMIT) | BIT(DROP) | BIT(CLONE) |
+			BIT(DOWNGRADE) | BIT(UPGRADED) | BIT(STALE) |
+			BIT(DETACH) | BIT(RECEIVE) | BIT(RECLAIM) |
+			BIT(BUSY) | BIT(OWN_CONFLICT) | BIT(COPY_REFUSED) |
+			BIT(SECOND_BLOCK),
+		.setup = versioned_setup,
+		.thread = versioned_thread,
+		.finish = versioned_finish,
+	}, {
+		.name = "handover",
+		.what = "one -EDEADLK for each cycle, none where order is kept",
+		.kinds = kinds, .kinds_n = KINDS_N,
+		.required = BIT(SHARE) | BIT(CLAIM) | BIT(DEADLOCK),
+		.setup = handover_setup,
+		.thread = handover_thread,
+		.finish = handover_finish,
+	}, {
+		.name = "waiting",
+		.what = "nobody sleeps past a wake-up; more threads than cores",
+		.kinds = kinds, .kinds_n = KINDS_N,
+		.required = SHARES | CLAIMS | BIT(WAIT_ROUND) | BIT(TIMEDOUT),
+		.threads_times = 4,
+		.setup = waiting_setup,
+		.thread = waiting_thread,
+		.finish = waiting_finish,
+	}, {
+		.name = "lives",
+		.what = "threads that come and end, handles in hand",
+		.kinds = kinds, .kinds_n = KINDS_N,
+		.required = BIT(THREAD) | BIT(LEFT_SHARED) | BIT(LEFT_DRAFT) |
+			BIT(LEFT_UNIQUE) | BIT(OWNERDEAD),
+		.setup = lives_setup,
+		.thread = lives_thread,
+		.finish = lives_finish,
+	},
+};
+
+int
+main(int argc, char **argv)
+{
+	return stress_main(argc, argv, cases, sizeof cases / sizeof *cases);
+}

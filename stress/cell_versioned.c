@@ -1,0 +1,601 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cell_versioned.c - the case of versions
+ *
+ * A version has a number and a lineage. A commit adds one to the number, a
+ * replace or a swap starts a lineage.
+ *
+ * Oracles
+ *   forward   A thread never sees a number smaller than before, nor a lineage
+ *             that it saw end.
+ *   counted   Who owns the draft finds as many commits of its lineage as its
+ *             number says, so none was lost or made twice.
+ *   dropped   A draft that was released is never seen.
+ *   alive     fini overwrites a payload. What a handle names stays as it was
+ *             first seen, however long it is held, and is finalised once: in
+ *             the end as many as were made.
+ *   flat      What is retired and not freed stays within the batches, plus
+ *             what handles keep.
+ */
+#include <string.h>
+#include <stdlib.h>
+#include "stress/cell_stress.h"
+
+#define WORDS		8u
+#define ALIVE		0x0a11ce0a11ce0a11u
+#define POISON		0xdeadbeefdeadbeefu
+#define DROPPED		(UINT64_MAX / 2)
+#define MAIL_N		16u
+#define HELD_MAX	72u		/* more than two blocks of slots */
+#define DEAD_N		64u
+#define ENDED		((uint64_t)1 << 63)
+#define PENDING_MAX	((uint64_t)4096)	/* objects a thread */
+
+/* Lives as long as a version of it. */
+struct lineage {
+	uint64_t versions_n;	/* shared */
+	uint64_t commits;	/* shared; ENDED: swapped out */
+};
+
+struct version {
+	uint64_t alive;
+	struct lineage *line;
+	uint64_t lineage;	/* its number */
+	uint64_t number;
+	uint64_t word[WORDS];
+};
+
+struct lease {
+	struct own_shared handle;
+	uint64_t lineage, number;
+};
+
+/* What one thread remembers. */
+struct reader {
+	struct stress_thread *t;
+	uint64_t lineage, number;	/* the last seen */
+	uint64_t dead[DEAD_N];		/* lineages it saw end */
+	unsigned dead_n;
+	struct lease held[HELD_MAX];
+	unsigned held_n;
+};
+
+static struct {
+	_Alignas(128) struct lease *mail[MAIL_N];	/* shared, as all */
+	_Alignas(128) uint64_t lineages;
+	_Alignas(128) uint64_t made_n;
+	_Alignas(128) uint64_t ended_n;
+} shared;
+
+static __thread int refuse_copy;
+static struct own_cell subject;
+
+static int
+version_copy(void *to, const void *from, size_t size_bytes)
+{
+	if (refuse_copy) {
+		refuse_copy = 0;
+		return -ENOSPC;
+	}
+	memcpy(to, from, size_bytes);
+	/* relaxed: @from keeps the lineage alive; a sum */
+	own__add(&((struct version *)to)->line->versions_n, (uint64_t)1,
+			OWN__RELAXED);
+	own__add(&shared.made_n, (uint64_t)1, OWN__RELAXED);
+	return 0;
+}
+
+static void
+version_fini(void *payload, size_t size_bytes)
+{
+	struct version *v = payload;
+
+	if (v->alive != ALIVE || size_bytes != sizeof *v)
+		stress_fail(NULL, "fini of what is no version, or ended");
+	/* acq_rel: whoever comes last frees after all others */
+	if (own__add(&v->line->versions_n, (uint64_t)-1, OWN__ACQ_REL) == 1)
+		free(v->line);
+	v->alive = v->number = v->lineage = POISON;
+	for (unsigned i = 0; i < WORDS; i++)
+		v->word[i] = POISON;
+	/* relaxed: a sum */
+	own__add(&shared.ended_n, (uint64_t)1, OWN__RELAXED);
+}
+
+OWN_TYPE(version, struct version, .copy = version_copy,
+	.fini = version_fini);
+
+static uint64_t
+word_of(uint64_t lineage, uint64_t number, unsigned i)
+{
+	return stress_mix(lineage << 40 ^ number) + i;
+}
+
+static void
+fill(struct version *v)
+{
+	for (unsigned i = 0; i < WORDS; i++)
+		v->word[i] = word_of(v->lineage, v->number, i);
+}
+
+static void
+intact(struct stress_thread *t, const struct version *v)
+{
+	if (v->alive != ALIVE)
+		stress_fail(t, "reads a version that has ended");
+	if (v->number >= DROPPED)
+		stress_fail(t, "sees a draft that was dropped");
+	for (unsigned i = 0; i < WORDS; i++)
+		if (v->word[i] != word_of(v->lineage, v->number, i))
+			stress_fail(t, "torn version %llu.%llu at word %u",
+					(unsigned long long)v->lineage,
+					(unsigned long long)v->number, i);
+}
+
+/* A version that was current a moment ago. */
+static void
+forward(struct reader *me, const struct version *v)
+{
+	intact(me->t, v);
+	if (v->lineage == me->lineage) {
+		if (v->number < me->number)
+			stress_fail(me->t, "back from version %llu.%llu to "
+					"%llu", (unsigned long long)v->lineage,
+					(unsigned long long)me->number,
+					(unsigned long long)v->number);
+	} else {
+		for (unsigned i = 0; i < DEAD_N; i++)
+			if (me->dead[i] == v->lineage)
+				stress_fail(me->t, "lineage %llu was replaced "
+						"and is back",
+						(unsigned long long)v->lineage);
+		me->dead[me->dead_n++ % DEAD_N] = me->lineage;
+	}
+	me->lineage = v->lineage;
+	me->number = v->number;
+}
+
+static void
+held_begin(struct stress_thread *t, struct lease *l)
+{
+	const struct version *v = version_get(&l->handle);
+
+	intact(t, v);
+	l->lineage = v->lineage;
+	l->number = v->number;
+}
+
+static void
+held_check(struct stress_thread *t, const struct lease *l)
+{
+	const struct version *v = version_get(&l->handle);
+
+	intact(t, v);
+	if (v->lineage != l->lineage || v->number != l->number)
+		stress_fail(t, "holds version %llu.%llu and reads %llu.%llu",
+				(unsigned long long)l->lineage,
+				(unsigned long long)l->number,
+				(unsigned long long)v->lineage,
+				(unsigned long long)v->number);
+}
+
+static void
+held_release(struct stress_thread *t, struct lease *l)
+{
+	held_check(t, l);
+	stress_op(t, K_RELEASE);
+	own_shared_release(&l->handle);
+}
+
+/* Moves a full lease to an empty one. */
+static void
+held_move(struct lease *to, struct lease *from)
+{
+	own_shared_move(&to->handle, &from->handle);
+	to->lineage = from->lineage;
+	to->number = from->number;
+}
+
+static void
+let_go(struct reader *me, unsigned i)
+{
+	held_release(me->t, &me->held[i]);
+	if (i != --me->held_n)
+		held_move(&me->held[i], &me->held[me->held_n]);
+}
+
+static void
+let_all_go(struct reader *me)
+{
+	while (me->held_n)
+		let_go(me, stress_below(me->t, me->held_n));
+}
+
+/* A share, which under this policy never waits and is never refused. */
+static void
+take(struct reader *me, struct lease *l)
+{
+	must(me->t, somehow_share(me->t, &subject, ANY, &l->handle, NULL),
+			"share");
+	forward(me, version_get(&l->handle));
+	held_begin(me->t, l);
+}
+
+static void
+do_reads(struct reader *me)
+{
+	struct lease l = { .handle = { 0 } };
+	unsigned pause = stress_one_in(me->t, 4)
+		? stress_below(me->t, 2000) : 0;
+
+	for (unsigned n = 1 + stress_below(me->t, 32); n; n--) {
+		take(me, &l);
+		stress_spin(pause);
+		held_release(me->t, &l);
+	}
+}
+
+static void
+do_hold(struct reader *me)
+{
+	struct stress_thread *t = me->t;
+	struct lease *l;
+	unsigned n = stress_one_in(t, 64) ? HELD_MAX : stress_below(t, 4);
+
+	for (; n && me->held_n < HELD_MAX; n--) {
+		l = &me->held[me->held_n];
+		if (me->held_n && stress_one_in(t, 2)) {
+			stress_op(t, K_CLONE);
+			must(t, own_shared_clone(&me->held[stress_below(t,
+					me->held_n)].handle, &l->handle),
+					"clone");
+			held_begin(t, l);
+		} else {
+			take(me, l);
+		}
+		if (++me->held_n > OWN__SLOTS)
+			stress_count(t, K_SECOND_BLOCK);
+	}
+	for (n = stress_below(t, 6); n && me->held_n; n--)
+		let_go(me, stress_below(t, me->held_n));
+	if (stress_one_in(t, 128))
+		let_all_go(me);
+}
+
+/*
+ * Moves what protects an old version from slot to slot, against the direction
+ * of a scan that may be under way.
+ */
+static void
+do_dance(struct reader *me)
+{
+	struct stress_thread *t = me->t;
+	struct lease low[OWN__SLOTS] = { { .handle = { 0 } } };
+	struct lease old = { .handle = { 0 } }, high = { .handle = { 0 } };
+	unsigned n;
+
+	take(me, &old);
+	for (unsigned rounds = 1 + stress_below(t, 16); rounds; rounds--) {
+		for (n = stress_below(t, OWN__SLOTS); n; n--)
+			take(me, &low[n]);
+		stress_op(t, K_CLONE);
+		must(t, own_shared_clone(&old.handle, &high.handle), "clone");
+		held_begin(t, &high);
+		held_release(t, &old);
+		for (n = 0; n < OWN__SLOTS; n++)
+			if (low[n].handle.object)
+				held_release(t, &low[n]);
+		stress_spin(stress_below(t, 500));
+		stress_op(t, K_CLONE);
+		must(t, own_shared_clone(&high.handle, &old.handle), "clone");
+		held_begin(t, &old);
+		own_shared_release(&high.handle);
+		held_check(t, &old);
+	}
+	held_release(t, &old);
+}
+
+static void
+do_mail(struct reader *me)
+{
+	struct stress_thread *t = me->t;
+	struct lease *l = NULL;
+	unsigned slot = stress_below(t, MAIL_N);
+
+	if (me->held_n && stress_one_in(t, 4) == 0) {
+		l = calloc(1, sizeof *l);
+		if (!l)
+			stress_fail(t, "no memory");
+		held_move(l, &me->held[--me->held_n]);
+		stress_op(t, K_DETACH);
+		must(t, own_shared_detach(&l->handle), "detach");
+		held_check(t, l);
+	}
+	/* acq_rel: hands one parcel on and takes another over */
+	l = own__xchg(&shared.mail[slot], l, OWN__ACQ_REL);
+	if (!l)
+		return;
+	stress_op(t, K_RECEIVE);
+	held_check(t, l);
+	if (me->held_n < HELD_MAX && stress_one_in(t, 2)) {
+		stress_op(t, K_CLONE);
+		must(t, own_shared_clone(&l->handle,
+				&me->held[me->held_n].handle), "clone");
+		held_begin(t, &me->held[me->held_n++]);
+	}
+	held_release(t, l);
+	free(l);
+}
+
+static void
+start_lineage(struct stress_thread *t, struct own_unique *ret)
+{
+	struct version *v;
+	/* relaxed: only has to be new */
+	uint64_t lineage = 1 + own__add(&shared.lineages, (uint64_t)1,
+			OWN__RELAXED);
+
+	must(t, version_new(ret), "own_new");
+	own__add(&shared.made_n, (uint64_t)1, OWN__RELAXED);
+	v = version_edit(ret);
+	v->alive = ALIVE;
+	v->line = calloc(1, sizeof *v->line);
+	if (!v->line)
+		stress_fail(t, "no memory");
+	v->line->versions_n = 1;
+	v->lineage = lineage;
+	fill(v);
+}
+
+static void
+do_replace(struct reader *me)
+{
+	struct stress_thread *t = me->t;
+	struct own_unique u = { 0 };
+	const struct version *old;
+	uint64_t commits;
+
+	start_lineage(t, &u);
+	if (stress_one_in(t, 4)) {
+		(void)somehow_replace(t, &subject, ANY, &u, NULL);
+		own_unique_release(&u);
+		return;
+	}
+	/* A swap waits for readers, and those may wait in the mailbox. */
+	let_all_go(me);
+	if (!somehow_swap(t, &subject, TRY | TIMED, &u, NULL)) {
+		old = version_edit(&u);
+		forward(me, old);
+		/* relaxed: ordered by the handles */
+		commits = own__or(&old->line->commits, ENDED, OWN__RELAXED);
+		if (commits != old->number)
+			stress_fail(t, "swapped out %llu.%llu after %llu "
+					"commits",
+					(unsigned long long)old->lineage,
+					(unsigned long long)old->number,
+					(unsigned long long)commits);
+		version_edit(&u)->number = DROPPED;
+	}
+	own_unique_release(&u);
+}
+
+static void
+commit(struct reader *me, struct own_unique *u)
+{
+	struct stress_thread *t = me->t;
+	struct version *v = version_edit(u);
+	struct lease l = { .handle = { 0 } };
+
+	v->number++;
+	fill(v);
+	/* relaxed: published by the commit */
+	own__add(&v->line->commits, (uint64_t)1, OWN__RELAXED);
+	forward(me, v);
+	if (stress_one_in(t, 4)) {
+		stress_op(t, K_DOWNGRADE);
+		own_unique_downgrade(u, &l.handle);
+		held_begin(t, &l);
+		if (l.number != me->number || l.lineage != me->lineage)
+			stress_fail(t, "downgraded to another version");
+		held_release(t, &l);
+	} else {
+		stress_op(t, K_COMMIT);
+		own_unique_commit(u);
+	}
+}
+
+/* Owns WRITER: nobody else can have committed since the copy was made. */
+static void
+write_and_end(struct reader *me, struct own_unique *u)
+{
+	struct stress_thread *t = me->t;
+	struct own_shared refused = { 0 };
+	struct version *v = version_edit(u);
+	/* relaxed: ordered by the handles */
+	uint64_t commits = own__load(&v->line->commits, OWN__RELAXED);
+
+	forward(me, v);
+	if (commits != v->number)
+		stress_fail(t, "the draft says %llu.%llu, after %llu commits",
+				(unsigned long long)v->lineage,
+				(unsigned long long)v->number,
+				(unsigned long long)commits);
+	if (stress_one_in(t, 64)) {
+		stress_op(t, K_OWN_CONFLICT);
+		if (own_cell_share(&subject, &refused) != -EDEADLK)
+			stress_fail(t, "shared beside its own draft");
+	}
+	stress_spin(stress_below(t, 1000));
+	if (stress_one_in(t, 8)) {
+		v->number = DROPPED;
+		stress_op(t, K_DROP);
+		own_unique_release(u);
+		return;
+	}
+	commit(me, u);
+}
+
+static void
+do_claim(struct reader *me)
+{
+	static const int refused[] = { -ENOSPC, 0 };
+	struct own_unique u = { 0 };
+	int refuse = stress_one_in(me->t, 64), r;
+
+	/* A reader's own handle on the current version is no conflict here. */
+	refuse_copy = refuse;
+	r = somehow_claim(me->t, &subject, ANY, &u, refused);
+	refuse_copy = 0;
+	if (r == -ENOSPC) {
+		if (!refuse)
+			stress_fail(me->t, "a copy failed by itself");
+		stress_count(me->t, K_COPY_REFUSED);
+	}
+	if (!r)
+		write_and_end(me, &u);
+}
+
+static void
+do_upgrade(struct reader *me)
+{
+	struct stress_thread *t = me->t;
+	struct own_unique u = { 0 };
+	struct lease l = { .handle = { 0 } };
+	int r;
+
+	take(me, &l);
+	stress_spin(stress_below(t, 2000));
+	stress_op(t, K_UPGRADE);
+	r = own_shared_upgrade_try(&l.handle, &u);
+	if (r == 0) {
+		stress_count(t, K_UPGRADED);
+		if (version_edit(&u)->number != l.number ||
+				version_edit(&u)->lineage != l.lineage)
+			stress_fail(t, "upgraded to another version");
+		write_and_end(me, &u);
+		return;
+	}
+	if (r != -EBUSY && r != -EAGAIN)
+		stress_fail(t, "upgrade_try: %d", r);
+	stress_count(t, r == -EBUSY ? K_BUSY : K_STALE);
+	held_release(t, &l);
+}
+
+static int
+peek_at(const void *value, size_t size_bytes, void *arg)
+{
+	struct reader *me = arg;
+
+	if (size_bytes != sizeof(struct version))
+		stress_fail(me->t, "a value of %zu bytes", size_bytes);
+	forward(me, value);
+	return 7;
+}
+
+static void
+do_peek(struct reader *me)
+{
+	static const int seven[] = { 7, 0 };
+	struct version copy;
+
+	if (stress_one_in(me->t, 2)) {
+		if (somehow_peek(me->t, &subject, ANY, peek_at, me, seven) != 7)
+			stress_fail(me->t, "a peek was refused");
+		return;
+	}
+	stress_op(me->t, K_READ);
+	must(me->t, version_read(&subject, &copy), "read");
+	forward(me, &copy);
+}
+
+static void
+do_reclaim(struct reader *me)
+{
+	struct own_reclaim_stats stats;
+	uint64_t pending_max = PENDING_MAX * me->t->threads_n +
+		(HELD_MAX + MAIL_N) * me->t->threads_n;
+
+	stress_op(me->t, K_RECLAIM);
+	if (own_reclaim(0) < 0)
+		stress_fail(me->t, "own_reclaim");
+	own_reclaim_stats(&stats);
+	if (stats.pending_objects > pending_max)
+		stress_fail(me->t, "%llu retired objects are not freed",
+				(unsigned long long)stats.pending_objects);
+}
+
+void
+versioned_thread(struct stress_thread *t)
+{
+	struct reader me = { .t = t };
+
+	while (stress_running(t))
+		switch (stress_below(t, 16)) {
+		case 0:
+			if (stress_one_in(t, 4))
+				do_replace(&me);
+			break;
+		case 1:
+			do_upgrade(&me);
+			break;
+		case 2:
+			do_peek(&me);
+			break;
+		case 3:
+			do_reclaim(&me);
+			break;
+		case 4:
+		case 5:
+			do_mail(&me);
+			break;
+		case 6:
+			do_dance(&me);
+			break;
+		case 7:
+		case 8:
+			do_hold(&me);
+			break;
+		case 9:
+		case 10:
+		case 11:
+			do_claim(&me);
+			break;
+		default:
+			do_reads(&me);
+		}
+	let_all_go(&me);
+}
+
+void
+versioned_setup(unsigned threads_n)
+{
+	struct stress_thread t = { .threads_n = threads_n };
+	struct own_unique u = { 0 };
+
+	memset(&shared, 0, sizeof shared);
+	start_lineage(&t, &u);
+	must(&t, own_cell_init(&subject, &version_type, OWN_VERSIONED,
+			"stress", &u), "own_cell_init");
+}
+
+void
+versioned_finish(unsigned threads_n)
+{
+	struct stress_thread t = { .threads_n = threads_n };
+	int64_t held;
+
+	for (unsigned i = 0; i < MAIL_N; i++)
+		if (shared.mail[i]) {
+			held_release(&t, shared.mail[i]);
+			free(shared.mail[i]);
+		}
+	own_cell_destroy(&subject);
+	held = own_barrier();
+	if (held)
+		stress_fail(NULL, "%lld versions are still held",
+				(long long)held);
+	if (shared.ended_n != shared.made_n)
+		stress_fail(NULL, "%llu versions made, %llu ended",
+				(unsigned long long)shared.made_n,
+				(unsigned long long)shared.ended_n);
+}
