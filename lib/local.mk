@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 libown_all_la_SOURCES += \
+	%D%/cell.c \
 	%D%/rcu.c \
 	%D%/rcu.h \
 	%D%/reclaim.c

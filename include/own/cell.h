@@ -87,6 +87,9 @@ OWN_API int own__cell_replace(struct own_cell *cell, uint64_t deadline_ns,
 		const struct own_site *site, void *object, uint64_t how,
 		void **old);
 
+OWN_API void *own__cell_orphan_claim(struct own_cell *cell,
+		const struct own_site *site, uint64_t *ret_how, int *r);
+
 /*
  * own_cell_init - make a cell that holds *@initial
  * @policy:  OWN_EXCLUSIVE or OWN_VERSIONED
@@ -165,6 +168,19 @@ OWN_MUST_CHECK OWN__INLINE int own__cell_claim_any(struct own_cell *cell,
 	own_cell_claim_timed_at(cell, deadline_ns, ret, OWN_HERE)
 
 /*
+ * own_cell_orphan_claim(cell, ret) - take what a dead writer left
+ *
+ * OWN_EXCLUSIVE: the unique handle of a cell whose last one ended without a
+ * release (-EOWNERDEAD); releasing it, repaired, makes the cell ordinary
+ * again. Never waits: -EINVAL if the cell is no orphan, -EBUSY, -ENOMEM.
+ */
+OWN_MUST_CHECK OWN__INLINE int own_cell_orphan_claim_at(struct own_cell *cell,
+		struct own_unique *ret, const struct own_site *site)
+		OWN__TAKES_UNIQUE(ret);
+#define own_cell_orphan_claim(cell, ret)				\
+	own_cell_orphan_claim_at(cell, ret, OWN_HERE)
+
+/*
  * own_cell_replace(cell, u) - put an owned object in, retire what was there
  * own_cell_replace_try(cell, u)
  * own_cell_replace_timed(cell, deadline_ns, u)
@@ -196,9 +212,11 @@ OWN_MUST_CHECK OWN__INLINE int own__cell_replace_any(struct own_cell *cell,
  * own_cell_swap_timed(cell, deadline_ns, u)
  *
  * As replace, but @u then owns what was in the cell, after every holder has
- * left it, under both policies: so it may block for readers, and gives -EDEADLK
- * if this thread is one of them. An empty cell gives -ENOENT. On failure
- * nothing has changed.
+ * left it. On failure nothing has changed. An empty cell gives -ENOENT.
+ * OWN_VERSIONED: readers never wait, so the new version is current before the
+ * last reader of the old one has gone, and cannot be taken back: therefore the
+ * caller must hold no handle of anything (-EDEADLK), and _try and _timed give
+ * -EINVAL.
  */
 OWN_MUST_CHECK OWN__INLINE int own__cell_swap_any(struct own_cell *cell,
 		uint64_t deadline_ns, struct own_unique *u,
@@ -335,6 +353,28 @@ own__cell_claim_any(struct own_cell *cell, uint64_t deadline_ns,
 
 	own_require(ret->object == NULL, "own_cell_claim: handle in use", site);
 	object = own__cell_claim(cell, deadline_ns, site, &how, &r);
+	if (!object) {
+		if (!r)
+			__builtin_unreachable();
+		return r;
+	}
+	own__tsan_unique(object);
+	ret->object = object;
+	ret->how = how;
+	return 0;
+}
+
+OWN__VERB_BODY OWN__INLINE int
+own_cell_orphan_claim_at(struct own_cell *cell, struct own_unique *ret,
+		const struct own_site *site)
+{
+	uint64_t how;
+	void *object;
+	int r;
+
+	own_require(ret->object == NULL, "own_cell_orphan_claim: handle in use",
+			site);
+	object = own__cell_orphan_claim(cell, site, &how, &r);
 	if (!object) {
 		if (!r)
 			__builtin_unreachable();

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * handle.c - the verbs on handles; contracts in own/handle.h
+ *
+ * Pairs
+ *   V2  own__shared_detach (count, then slot) -> own_i_reclaim_scan (slots,
+ *       then count): protection moves from a slot to the count, never back.
+ *   V3  own__shared_clone (slot, light fence, DEAD) <-> own_i_retire, scan
+ *       (DEAD, heavy fence, slots): a clone that missed DEAD is seen.
+ */
+#include "handles/internal.h"
+
+static struct own_i_record *
+self_or_fault(const char *what)
+{
+	/* a thread without a record has no handle of its own */
+	own_require(own_i_this, what, NULL);
+	return own_i_this;
+}
+
+void
+own__shared_end(const void *object, uint64_t how)
+{
+	static const char text[] =
+		"own_shared_release: handle is stale, or another thread's";
+	struct own_i_record *self;
+	struct own_i_slot s;
+	uint64_t *word;
+
+	(void)object;
+	if ((how & OWN__HOW_KIND) == OWN__HOW_DETACHED) {
+		own_i_word_uncount(own_i_how_word(how));
+		return;
+	}
+	self = self_or_fault(text);
+	s = own_i_slot_of(self, how, text);
+	word = own_i_slot_word(s);
+	switch (how & OWN__HOW_KIND) {
+	case OWN__HOW_HOLD:
+		own_i_slot_set(s, 0);
+		if (own__bug(OWN_BUG_WORD_AFTER_CLEAR) &&
+				(own__load(word, OWN__ACQUIRE) & OWN__WAITERS))
+			own_i_futex_wake(own_i_low(word), OWN_I_ALL,
+					OWN_I_FUTEX_DRAIN);
+		break;
+	case OWN__HOW_COUNTED:
+		own_i_word_uncount(word);
+		own_i_slot_free(s);
+		break;
+	default:
+		own__fault("own_shared_release: not a shared handle",
+				own__load(&s.meta->site, OWN__RELAXED));
+	}
+}
+
+void
+own__unique_end(void *object, uint64_t how)
+{
+	static const char text[] =
+		"own_unique_release: handle is stale, or another thread's";
+	struct own_i_record *self;
+	struct own_i_slot s;
+
+	if ((how & OWN__HOW_KIND) == OWN__HOW_OWNED) {
+		own_i_object_end(object);
+		return;
+	}
+	self = self_or_fault(text);
+	s = own_i_slot_of(self, how, text);
+	switch (how & OWN__HOW_KIND) {
+	case OWN__HOW_UNIQUE:
+		/* the word first: a slot that no longer says UNIQUE while
+		 * WRITER stands would hide a holder from deadlock checks */
+		own_i_word_unwriter(own_i_slot_word(s), 1, 0, 0);
+		break;
+	case OWN__HOW_DRAFT:
+		own_i_cell_drop(s);
+		break;
+	default:
+		own__fault("own_unique_release: not a unique handle",
+				own__load(&s.meta->site, OWN__RELAXED));
+	}
+	own_i_slot_free(s);
+}
+
+void
+own__unique_commit(void *object, uint64_t how)
+{
+	static const char text[] =
+		"own_unique_commit: handle is stale, or another thread's";
+	struct own_i_record *self;
+	struct own_i_slot s;
+
+	own_require((how & OWN__HOW_KIND) != OWN__HOW_OWNED,
+			"own_unique_commit: an owned object has nowhere to "
+			"commit to", NULL);
+	if ((how & OWN__HOW_KIND) != OWN__HOW_DRAFT) {
+		own__unique_end(object, how);
+		return;
+	}
+	self = self_or_fault(text);
+	s = own_i_slot_of(self, how, text);
+	own_i_cell_commit(self, s, NULL);
+	own_i_slot_free(s);
+}
+
+/*
+ * A clone is a fresh share of the same word, refused by nothing but its count.
+ * On a version the flag that turns a HOLD into a count is DEAD (p. 7, 28).
+ */
+static int
+clone_slot(struct own_i_record *self, struct own_i_slot s, uint64_t *word,
+		int version)
+{
+	uint64_t w;
+
+	own_i_slot_store(s, (uintptr_t)word);
+	/* V3, S1: seq_cst, for the fallback */
+	w = own__load(word, OWN__SEQ_CST);
+	if (version ? !(w & OWN__DEAD) || own__bug(OWN_BUG_CLONE_UNCHECKED)
+			: (w & (OWN__BIASED | OWN__WRITER | OWN__DEAD |
+				OWN__ORPHAN)) == OWN__BIASED)
+		return 0;
+	if (!version && own__bug(OWN_BUG_NESTED_SLOT))
+		return 0;
+	if (own_i_word_count(word)) {
+		own_i_slot_set(s, 0);
+		return -EOVERFLOW;
+	}
+	own_i_slot_kind(s, OWN__HOW_COUNTED);
+	own_i_slot_set(s, (uintptr_t)word | OWN__NOTE);
+	(void)self;
+	return 0;
+}
+
+int
+own__shared_clone(const void *object, uint64_t how,
+		const struct own_site *site, uint64_t *ret_how)
+{
+	static const char text[] =
+		"own_shared_clone: handle is stale, or another thread's";
+	uint64_t kind = how & OWN__HOW_KIND;
+	struct own_i_record *self = own_i_self();
+	struct own_i_slot from, s;
+	uint64_t *word;
+	int r;
+
+	own_require(object, "own_shared_clone: empty handle", site);
+	if (kind == OWN__HOW_DETACHED) {
+		/* counted, and slotless as what it was made from */
+		*ret_how = how;
+		return own_i_word_count(own_i_how_word(how));
+	}
+	if (!self)
+		return -ENOMEM;
+	from = own_i_slot_of(self, how, text);
+	own_require(kind == OWN__HOW_HOLD || kind == OWN__HOW_COUNTED,
+			"own_shared_clone: not a shared handle", site);
+	word = own_i_slot_word(from);
+	/* relaxed: this thread's own word */
+	r = own_i_slot_take(self, (void *)own__load(&from.meta->container,
+			OWN__RELAXED), site, &s);
+	if (r)
+		return r;
+	if (kind == OWN__HOW_HOLD) {
+		r = clone_slot(self, s, word,
+				word == &own_i_header(object)->word);
+	} else {
+		r = own_i_word_count(word);
+		if (!r) {
+			own_i_slot_kind(s, OWN__HOW_COUNTED);
+			own_i_slot_store(s, (uintptr_t)word | OWN__NOTE);
+		}
+	}
+	if (!r)
+		*ret_how = own_i_slot_how(s);
+	return r;
+}
+
+int
+own__shared_detach(const void *object, uint64_t how, uint64_t *ret_how)
+{
+	static const char text[] =
+		"own_shared_detach: handle is stale, or another thread's";
+	struct own_i_record *self;
+	struct own_i_slot s;
+	uint64_t *word;
+	int r;
+
+	own_require(object, "own_shared_detach: empty handle", NULL);
+	*ret_how = how;
+	if ((how & OWN__HOW_KIND) == OWN__HOW_DETACHED)
+		return 0;
+	self = self_or_fault(text);
+	s = own_i_slot_of(self, how, text);
+	word = own_i_slot_word(s);
+	switch (how & OWN__HOW_KIND) {
+	case OWN__HOW_HOLD:
+		if (own__bug(OWN_BUG_DETACH_ORDER)) {
+			own_i_slot_set(s, 0);
+			(void)own_i_word_count(word);
+			break;
+		}
+		/* V2: the count, then the slot */
+		r = own_i_word_count(word);
+		if (r)
+			return r;
+		own_i_slot_set(s, 0);
+		break;
+	case OWN__HOW_COUNTED:
+		own_i_slot_free(s);
+		break;
+	default:
+		own__fault("own_shared_detach: not a shared handle",
+				own__load(&s.meta->site, OWN__RELAXED));
+	}
+	*ret_how = OWN__HOW_DETACHED | (uint64_t)(uintptr_t)word << 16;
+	return 0;
+}
+
+void
+own__unique_downgrade(void *object, uint64_t how, const struct own_site *site,
+		uint64_t *ret_how)
+{
+	static const char text[] =
+		"own_unique_downgrade: handle is stale, or another thread's";
+	struct own_i_record *self;
+	struct own_i_slot s;
+	uint64_t *word;
+
+	own_require(object, "own_unique_downgrade: empty handle", site);
+	own_require((how & OWN__HOW_KIND) != OWN__HOW_OWNED,
+			"own_unique_downgrade: an owned object has no readers",
+			site);
+	self = self_or_fault(text);
+	s = own_i_slot_of(self, how, text);
+	/* relaxed: for reports */
+	own__store(&s.meta->site, site, OWN__RELAXED);
+	if ((how & OWN__HOW_KIND) == OWN__HOW_DRAFT) {
+		own_i_cell_commit(self, s, object);
+		*ret_how = own_i_slot_how(s);
+		return;
+	}
+	own_require((how & OWN__HOW_KIND) == OWN__HOW_UNIQUE,
+			"own_unique_downgrade: not a unique handle", site);
+	word = own_i_slot_word(s);
+	own_i_slot_kind(s, OWN__HOW_COUNTED);
+	own_i_word_unwriter(word, 1, OWN__COUNT_ONE, 0);
+	*ret_how = own_i_slot_how(s);
+}
+
+int
+own__shared_upgrade_try(const void *object, uint64_t how,
+		const struct own_site *site, void **ret, uint64_t *ret_how)
+{
+	static const char text[] =
+		"own_shared_upgrade_try: handle is stale, or another thread's";
+	struct own_i_record *self;
+	struct own_i_slot s;
+	uint64_t *word;
+	int r;
+
+	own_require(object, "own_shared_upgrade_try: empty handle", site);
+	if ((how & OWN__HOW_KIND) == OWN__HOW_DETACHED)
+		return -EINVAL;
+	self = self_or_fault(text);
+	s = own_i_slot_of(self, how, text);
+	word = own_i_slot_word(s);
+	if (word == &own_i_header(object)->word)
+		return own_i_cell_upgrade_try(self, s, object, site, ret,
+				ret_how);
+	r = own_i_word_upgrade_try(self, s, word);
+	if (r)
+		return r;
+	own__store(&s.meta->site, site, OWN__RELAXED);
+	*ret = (void *)(uintptr_t)object;
+	*ret_how = own_i_slot_how(s);
+	return 0;
+}
+
+void
+own__expect(const void *object, uint64_t how, const struct own_type *type)
+{
+	uint64_t kind = how & OWN__HOW_KIND;
+
+	own_require(object, "empty handle used", NULL);
+	if (type)
+		own_require(own_i_type(own_i_header(object)) == type,
+				"handle used as another type", NULL);
+	if (kind == OWN__HOW_DETACHED || kind == OWN__HOW_OWNED)
+		return;
+	(void)own_i_slot_of(self_or_fault("handle of another thread used"),
+			how, "stale handle used");
+}

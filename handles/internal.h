@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * internal.h - shared by handles/ and lib/, not installed
+ *
+ * Names: own_i_*. The protocol that these functions follow, and how simpler
+ * ones fail, is doc/design/protocol.md; its numbers are cited as "p. 7".
+ */
+#ifndef OWN_INTERNAL_H
+#define OWN_INTERNAL_H
+
+#include <own/own.h>
+
+#ifdef OWN_MODEL
+#include "model/sched.h"
+#endif
+
+#ifdef OWN_CHECKED
+#define own_assert(condition)						\
+	own_require(condition, "invariant: " #condition, NULL)
+#else
+#define own_assert(condition)	((void)0)
+#endif
+
+/*
+ * Capacities shrink in checked, model and sanitizer builds, so that overflow,
+ * re-bias and reclaim are reached within a second.
+ */
+#if defined(OWN_MODEL)
+#define OWN_I_BATCH_OBJECTS	2u
+#define OWN_I_BIAS_READS	1u
+#elif defined(OWN_CHECKED) || defined(OWN__TSAN) ||			\
+	defined(__SANITIZE_ADDRESS__) || defined(OWN_BUGS)
+#define OWN_I_BATCH_OBJECTS	8u
+#define OWN_I_BIAS_READS	64u
+#else
+#define OWN_I_BATCH_OBJECTS	1024u
+#define OWN_I_BIAS_READS	2048u
+#endif
+#define OWN_I_BATCH_BYTES	(256u * 1024)
+
+/* ---- records and slots: slots.c ---- */
+
+struct own_i_block {
+	struct own__record s;
+	struct own_i_block *next;	/* shared: set once, release */
+	uint32_t first;			/* number of its slot 0 */
+};
+
+enum own_i_wait_kind {
+	OWN_I_WAIT_NONE,
+	OWN_I_WAIT_SHARE,		/* for WRITER to go */
+	OWN_I_WAIT_CLAIM,		/* the same */
+	OWN_I_WAIT_DRAIN,		/* owner of WRITER, for readers to go */
+};
+
+/* What a thread sleeps for. Written by it, or by itself as a victim. */
+struct own_i_wait {
+	uint64_t sequence;		/* odd while waiting */
+	uintptr_t word;
+	uint32_t kind;
+	uint32_t rounds;		/* private: slices slept so far */
+	uint64_t since_ns;		/* private */
+	const struct own_site *site;
+	uintptr_t container;
+};
+
+/* Objects retired and not yet freed, linked through their headers. */
+struct own_i_batch {
+	uint32_t lock;
+	uint32_t scanning;		/* futex: a scan took objects out */
+	struct own__header *head;
+	uint64_t bytes;
+	uint32_t objects;
+	uint32_t fresh_objects;		/* since the last scan */
+	uint64_t fresh_bytes;
+};
+
+struct own_i_record {
+	struct own_i_block block;	/* first: own__self points here */
+	struct own_i_record *next;	/* set before the record is pushed */
+	uint32_t id;
+	uint32_t used;			/* shared: CAS to take, store to leave */
+	int32_t tid;
+	char name[16];
+	struct own_i_wait wait;
+	struct own_i_batch batch;
+	uint32_t in_fini;		/* private: retire queues, no scan */
+	uint32_t above_limit;		/* private: each retirement scans */
+	uint64_t retired, freed, scans;	/* statistics, written by the thread */
+	/* of deadlock checks, under their mutex */
+	struct own_i_record *check_next, *check_from;
+	struct own__slot *check_slot;
+	uint64_t check_how, check_wait, check_run;
+	/* of own_conflict_last(), private */
+	struct own_i_refusal {
+		uintptr_t word;
+		uintptr_t container;
+		const char *mode;
+		const struct own_site *site;
+		int error;
+		int open;		/* the other side is still to be found */
+	} refusal;
+	struct own_conflict conflict;
+};
+
+/* One slot of this thread. */
+struct own_i_slot {
+	uintptr_t *object;
+	struct own__slot *meta;
+};
+
+extern struct own_i_record *own_i_records;	/* shared: pushed, release */
+extern __thread struct own_i_record *own_i_this
+	__attribute__((tls_model("initial-exec")));
+extern uint32_t own_i_fenced;		/* no membarrier: seq_cst instead */
+
+#define OWN_I_EACH_RECORD(r)						\
+	for (struct own_i_record *r = own__load(&own_i_records, OWN__ACQUIRE); \
+			r; r = r->next)
+#define OWN_I_EACH_BLOCK(b, r)						\
+	for (struct own_i_block *b = &(r)->block; b;			\
+			b = own__load(&b->next, OWN__ACQUIRE))
+
+/* This thread's record, made on first use; NULL means -ENOMEM. */
+struct own_i_record *own_i_register(void);
+
+static inline struct own_i_record *
+own_i_self(void)
+{
+	return OWN__LIKELY(own_i_this) ? own_i_this : own_i_register();
+}
+
+int own_i_slot_take(struct own_i_record *self, const void *container,
+		const struct own_site *site, struct own_i_slot *ret);
+struct own_i_slot own_i_slot_at(struct own_i_record *self, unsigned number);
+/* The slot of a handle; a stale or foreign handle stops the process. */
+struct own_i_slot own_i_slot_of(struct own_i_record *self, uint64_t how,
+		const char *what);
+/* Any slot of this thread on the word but @except, of the given kind set. */
+#define OWN_I_KIND(kind)	(1u << ((kind) >> 12))
+#define OWN_I_READS		(OWN_I_KIND(OWN__HOW_HOLD) |		\
+				 OWN_I_KIND(OWN__HOW_COUNTED))
+#define OWN_I_WRITES		(OWN_I_KIND(OWN__HOW_DRAINING) |	\
+				 OWN_I_KIND(OWN__HOW_UNIQUE) |		\
+				 OWN_I_KIND(OWN__HOW_DRAFT))
+struct own__slot *own_i_slot_find(struct own_i_record *of,
+		const uint64_t *word, unsigned kinds,
+		const struct own__slot *except);
+int own_i_slot_any(struct own_i_record *self);
+
+void own_i_heavy_fence(void);
+uint64_t own_i_fence_cost_ns(void);
+uint64_t own_i_fences(void);
+
+/* A store to this thread's slot, ordered before any later look (S1, S3). */
+static inline void
+own_i_slot_store(struct own_i_slot s, uintptr_t v)
+{
+	if (OWN__UNLIKELY(own_i_fenced)) {
+		/* seq_cst: with the seq_cst loads after it, the fallback */
+		(void)own__xchg(s.object, v, OWN__SEQ_CST);
+	} else {
+		own__store(s.object, v, OWN__RELEASE);
+		own__light_fence();
+	}
+}
+
+/* Every store that ends a HOLD: the look at wanted follows it (p. 1, 4). */
+static inline void
+own_i_slot_set(struct own_i_slot s, uintptr_t v)
+{
+	own_i_slot_store(s, v);
+	/* S3: pairs with own_i_slot_await(); seq_cst: see own_i_slot_store() */
+	if (OWN__UNLIKELY(own__load(&s.meta->wanted, OWN__SEQ_CST)))
+		own__slot_wake(s.meta);
+}
+
+/* Release: a deadlock check that sees the kind sees the word noted. */
+static inline void
+own_i_slot_kind(struct own_i_slot s, uint64_t kind)
+{
+	/* relaxed: this thread's own word */
+	uint64_t how = own__load(&s.meta->how, OWN__RELAXED);
+
+	own__store(&s.meta->how, (how & ~OWN__HOW_KIND) | kind, OWN__RELEASE);
+}
+
+static inline uint64_t
+own_i_slot_how(struct own_i_slot s)
+{
+	/* relaxed: this thread's own word */
+	return own__load(&s.meta->how, OWN__RELAXED);
+}
+
+/* Frees a slot: its kind is HOLD again, then the object goes. */
+static inline void
+own_i_slot_free(struct own_i_slot s)
+{
+	own_i_slot_kind(s, OWN__HOW_HOLD);
+	own_i_slot_set(s, 0);
+}
+
+static inline uint64_t *
+own_i_slot_word(struct own_i_slot s)
+{
+	/* relaxed: this thread's own word */
+	return (uint64_t *)(own__load(s.object, OWN__RELAXED) & ~OWN__NOTE);
+}
+
+/* ---- waiting: wait.c ---- */
+
+#define OWN_I_FUTEX_SHARE	1u
+#define OWN_I_FUTEX_CLAIM	2u
+#define OWN_I_FUTEX_DRAIN	4u
+#define OWN_I_FUTEX_ANY		0xffffffffu
+#define OWN_I_ALL		INT32_MAX
+
+/* The half of a word that the futex sees. */
+static inline uint32_t *
+own_i_low(uint64_t *word)
+{
+	return (uint32_t *)word + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
+}
+
+int own_i_futex_wait(const uint32_t *address, uint32_t seen, uint32_t bitset,
+		uint64_t deadline_ns);
+void own_i_futex_wake(const uint32_t *address, int n, uint32_t bitset);
+void own_i_lock(uint32_t *lock);
+void own_i_unlock(uint32_t *lock);
+void own_i_spin(void);
+extern unsigned own_i_spins;
+/* first slice of a wait, after which the deadlock check runs; 0: never */
+extern uint64_t own_i_slice_ns;
+
+static inline int
+own_i_expired(uint64_t deadline_ns)
+{
+	return deadline_ns != OWN__FOREVER && own_now_ns() >= deadline_ns;
+}
+
+/*
+ * One slice of a wait on *address == seen, at most to the deadline. 0: look
+ * again; -EDEADLK: this thread is the victim, its wait record is erased.
+ * own_i_wait_end() follows the last slice.
+ */
+int own_i_wait(struct own_i_record *self, enum own_i_wait_kind kind,
+		const uint64_t *word, struct own_i_slot s, const uint32_t *address,
+		uint32_t seen, uint32_t bitset, uint64_t deadline_ns);
+void own_i_wait_end(struct own_i_record *self);
+void own_i_wait_erase(struct own_i_record *self);
+
+/* ---- the word: word.c ---- */
+
+int own_i_word_share(struct own_i_record *self, struct own_i_slot s,
+		uint64_t *word, uint64_t deadline_ns);
+/* Sets WRITER; orphan_ok: takes an orphan, and nothing else */
+int own_i_word_take(struct own_i_record *self, struct own_i_slot s,
+		uint64_t *word, uint64_t deadline_ns, int orphan_ok,
+		uint64_t *ret_seen);
+/* Waits for readers; except: a slot of the caller's that may HOLD or count */
+int own_i_word_drain(struct own_i_record *self, struct own_i_slot s,
+		uint64_t *word, uint64_t seen, uint64_t deadline_ns,
+		const struct own__slot *except);
+/* take and drain; gives up in order */
+int own_i_word_claim(struct own_i_record *self, struct own_i_slot s,
+		uint64_t *word, uint64_t deadline_ns, int orphan_ok);
+void own_i_word_unwriter(uint64_t *word, int drained, uint64_t plus,
+		uint32_t orphan);
+void own_i_word_uncount(uint64_t *word);
+int own_i_word_count(uint64_t *word);
+int own_i_word_upgrade_try(struct own_i_record *self, struct own_i_slot s,
+		uint64_t *word);
+
+/* ---- deadlock.c ---- */
+
+int own_i_deadlock_check(struct own_i_record *self);
+
+/* ---- report.c ---- */
+
+/* Notes why a verb is refused, and returns error. */
+int own_i_refuse(struct own_i_record *self, struct own_i_slot s,
+		const uint64_t *word, const char *mode, int error);
+const char *own_i_mode(uint64_t how);
+void own_i_party(struct own_party *ret, const struct own_i_record *record,
+		const struct own__slot *slot, const char *mode, uintptr_t word);
+OWN__NORETURN void own_i_fault_held(const char *text,
+		struct own_i_record *holder, const struct own__slot *slot,
+		uintptr_t word);
+void own_i_stall(const char *text);
+void own_i_stall_wait(struct own_i_record *self);
+void own_i_stall_retired(uint64_t bytes, struct own_i_record *holder,
+		const struct own__slot *slot, const struct own__header *object);
+
+/* ---- objects: object.c ---- */
+
+static inline struct own__header *
+own_i_header(const void *payload)
+{
+	return (struct own__header *)((uintptr_t)payload -
+			sizeof(struct own__header));
+}
+
+static inline void *
+own_i_payload(struct own__header *header)
+{
+	return header + 1;
+}
+
+static inline const struct own_type *
+own_i_type(const struct own__header *header)
+{
+	/* relaxed: these bits do not change */
+	return (const struct own_type *)(uintptr_t)
+		(own__load(&header->type, OWN__RELAXED) & 0xffffffffffff);
+}
+
+size_t own_i_object_bytes(const struct own__header *header);
+/* fini and free; the caller is the only one left */
+void own_i_object_end(void *payload);
+/* frees without fini: what type->copy left undone */
+void own_i_object_discard(void *payload);
+/* The word that a slotless handle counts on, or that owns it. */
+static inline uint64_t *
+own_i_how_word(uint64_t how)
+{
+	return (uint64_t *)(uintptr_t)(how >> 16);
+}
+
+void *own_i_alloc(size_t size_bytes, size_t align);
+void own_i_free(void *p, size_t size_bytes);
+
+/* ---- lib/cell.c, for the verbs on handles ---- */
+
+void own_i_cell_commit(struct own_i_record *self, struct own_i_slot s,
+		void *keep);
+void own_i_cell_drop(struct own_i_slot s);
+int own_i_cell_upgrade_try(struct own_i_record *self, struct own_i_slot from,
+		const void *object, const struct own_site *site, void **ret,
+		uint64_t *ret_how);
+
+/* ---- lib/reclaim.c ---- */
+
+/* Takes over an unlinked object; it is freed when nobody holds it. */
+void own_i_retire(struct own_i_record *self, void *payload);
+void own_i_reclaim_exit(struct own_i_record *self);
+
+/*
+ * ThreadSanitizer in the user's program and not here: what the library orders
+ * for user code that it calls itself (copy, fini, free). Weak: absent without
+ * ThreadSanitizer.
+ */
+#if defined(OWN__TSAN) || defined(OWN_MODEL)
+#define own_i_tsan_unique(payload)	((void)0)
+#else
+extern void __tsan_acquire(void *key) __attribute__((weak));
+static inline void
+own_i_tsan_unique(void *payload)
+{
+	if (__tsan_acquire) {
+		__tsan_acquire(payload);
+		__tsan_acquire((char *)payload + 1);
+	}
+}
+#endif
+
+#ifdef OWN_MODEL
+void own_i_model_init(void);
+#endif
+
+#endif

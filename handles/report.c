@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * report.c - explaining refusals, dumps, stalls, faults; own/report.h
+ *
+ * Slots name words and containers of other threads, which may be gone by the
+ * time they are looked at. Records are type-stable and read directly; anything
+ * that a slot points to is read through the kernel (process_vm_readv on this
+ * process), which answers EFAULT instead of a fault, and is believed only if
+ * the slot's sequence is unchanged afterwards: a container cannot go while a
+ * handle of it stands. Nothing here allocates, locks or uses stdio.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "handles/internal.h"
+
+/* ---- text without stdio ---- */
+
+struct text {
+	char *at;
+	size_t room;
+	size_t length;		/* of the text without a limit */
+};
+
+static void
+put(struct text *t, const char *s)
+{
+	for (; *s; s++, t->length++)
+		if (t->length + 1 < t->room)
+			t->at[t->length] = *s;
+	if (t->room)
+		t->at[t->length < t->room ? t->length : t->room - 1] = '\0';
+}
+
+static void
+put_number(struct text *t, uint64_t v)
+{
+	char digits[21];
+	unsigned i = sizeof(digits) - 1;
+
+	digits[i] = '\0';
+	do
+		digits[--i] = (char)('0' + v % 10);
+	while ((v /= 10) != 0);
+	put(t, digits + i);
+}
+
+static void
+put_address(struct text *t, uintptr_t v)
+{
+	char digits[19];
+	unsigned i = sizeof(digits) - 1;
+
+	digits[i] = '\0';
+	do
+		digits[--i] = "0123456789abcdef"[v & 15];
+	while ((v >>= 4) != 0);
+	digits[--i] = 'x';
+	digits[--i] = '0';
+	put(t, digits + i);
+}
+
+static void
+put_site(struct text *t, const struct own_site *site)
+{
+	if (!site)
+		return;
+	put(t, " at ");
+	put(t, site->file);
+	put(t, ":");
+	put_number(t, site->line);
+}
+
+static void
+put_party(struct text *t, const struct own_party *party)
+{
+	put(t, "thread ");
+	put_number(t, (uint64_t)(uint32_t)party->tid);
+	if (party->thread[0]) {
+		put(t, " (");
+		put(t, party->thread);
+		put(t, ")");
+	}
+	put(t, ", ");
+	put(t, party->mode);
+	put(t, ", ");
+	put(t, party->object ? party->object : "object");
+	put(t, " ");
+	put_address(t, (uintptr_t)party->address);
+	if (party->container) {
+		put(t, " in ");
+		put(t, party->container);
+	}
+	put_site(t, party->site);
+	if (party->waits_at) {
+		put(t, ", waits");
+		put_site(t, party->waits_at);
+	}
+}
+
+/* ---- looking at what may be gone ---- */
+
+/* Copies memory that may be unmapped; 0 if it could not be read. */
+static int
+read_memory(void *to, uintptr_t from, size_t size)
+{
+	struct iovec local = { .iov_base = to, .iov_len = size };
+	struct iovec remote = { .iov_base = (void *)from, .iov_len = size };
+
+	return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) ==
+		(ssize_t)size;
+}
+
+static const char *
+readable(const char *s)
+{
+	char c;
+
+	return s && read_memory(&c, (uintptr_t)s, 1) ? s : NULL;
+}
+
+const char *
+own_i_mode(uint64_t how)
+{
+	switch (how & OWN__HOW_KIND) {
+	case OWN__HOW_HOLD:
+		return "shared";
+	case OWN__HOW_COUNTED:
+		return "shared (counted)";
+	case OWN__HOW_TRYING:
+		return "asking";
+	case OWN__HOW_DRAINING:
+		return "unique, waiting for readers";
+	case OWN__HOW_UNIQUE:
+		return "unique";
+	case OWN__HOW_DRAFT:
+		return "unique (draft)";
+	default:
+		return "unknown";
+	}
+}
+
+/* slot may be NULL: then only the thread is known. */
+void
+own_i_party(struct own_party *ret, const struct own_i_record *record,
+		const struct own__slot *slot, const char *mode, uintptr_t word)
+{
+	struct own_cell cell;
+	struct own_type type;
+	uintptr_t container;
+	uint64_t how;
+
+	memset(ret, 0, sizeof(*ret));
+	/* relaxed, here and below: a report of what another thread does */
+	ret->tid = own__load(&record->tid, OWN__RELAXED);
+	memcpy(ret->thread, record->name, sizeof(ret->thread));
+	ret->mode = mode;
+	ret->address = (const void *)word;
+	/* acquire: pairs with wait_begin() */
+	if (own__load(&record->wait.sequence, OWN__ACQUIRE) & 1)
+		ret->waits_at = own__load(&record->wait.site, OWN__RELAXED);
+	if (!slot)
+		return;
+	how = own__load(&slot->how, OWN__ACQUIRE);
+	ret->site = own__load(&slot->site, OWN__RELAXED);
+	container = own__load(&slot->container, OWN__RELAXED);
+	if (!container || !read_memory(&cell, container, sizeof(cell)) ||
+			own__load(&slot->how, OWN__ACQUIRE) != how ||
+			cell.state != OWN__CELL_LIVE)
+		return;
+	ret->container = readable(cell.name);
+	if (read_memory(&type, (uintptr_t)cell.type, sizeof(type)))
+		ret->object = readable(type.name);
+}
+
+/* ---- refusals ---- */
+
+int
+own_i_refuse(struct own_i_record *self, struct own_i_slot s,
+		const uint64_t *word, const char *mode, int error)
+{
+	struct own_i_refusal *refusal = &self->refusal;
+
+	/* relaxed: this thread's own slot */
+	*refusal = (struct own_i_refusal) {
+		.word = (uintptr_t)word,
+		.container = own__load(&s.meta->container, OWN__RELAXED),
+		.mode = mode,
+		.site = own__load(&s.meta->site, OWN__RELAXED),
+		.error = error,
+		.open = 1,
+	};
+	/* -EBUSY stays open until somebody asks: _try must stay cheap */
+	if (error == -ETIMEDOUT || error == -EDEADLK)
+		(void)own_conflict_last();
+	return error;
+}
+
+static void
+conflict_add(struct own_conflict *conflict, const struct own_i_record *record,
+		const struct own__slot *slot, uintptr_t word)
+{
+	if (conflict->parties_n == OWN_PARTIES_MAX) {
+		conflict->more_n++;
+		return;
+	}
+	own_i_party(&conflict->parties[conflict->parties_n++], record, slot,
+			own_i_mode(own__load(&slot->how, OWN__ACQUIRE)), word);
+}
+
+const struct own_conflict *
+own_conflict_last(void)
+{
+	struct own_i_record *self = own_i_this;
+	struct own_i_refusal *refusal;
+	struct own_conflict *conflict;
+	struct own__slot caller;
+
+	if (!self || self->refusal.error == 0)
+		return NULL;
+	refusal = &self->refusal;
+	conflict = &self->conflict;
+	if (!refusal->open)
+		return conflict;
+	refusal->open = 0;
+	memset(conflict, 0, sizeof(*conflict));
+	conflict->error = refusal->error;
+	/* the caller's slot has gone back: what it was is in the refusal */
+	memset(&caller, 0, sizeof(caller));
+	caller.site = refusal->site;
+	caller.container = refusal->container;
+	own_i_party(&conflict->parties[0], self, &caller, refusal->mode,
+			refusal->word);
+	conflict->parties_n = 1;
+	OWN_I_EACH_RECORD(record)
+		OWN_I_EACH_BLOCK(b, record)
+			for (unsigned i = 0; i < OWN__SLOTS; i++) {
+				struct own__slot *slot = &b->s.slot[i];
+				uint64_t how = own__load(&slot->how,
+						OWN__ACQUIRE);
+
+				if ((own__load(&b->s.object[i], OWN__ACQUIRE) &
+						~OWN__NOTE) != refusal->word ||
+				    (how & OWN__HOW_KIND) == OWN__HOW_TRYING)
+					continue;
+				conflict_add(conflict, record, slot,
+						refusal->word);
+			}
+	return conflict;
+}
+
+static const char *
+error_name(int error)
+{
+	switch (error) {
+	case -EBUSY:
+		return "-EBUSY";
+	case -ETIMEDOUT:
+		return "-ETIMEDOUT";
+	case -EDEADLK:
+		return "-EDEADLK";
+	case -EOWNERDEAD:
+		return "-EOWNERDEAD";
+	default:
+		return "refused";
+	}
+}
+
+size_t
+own_conflict_text(const struct own_conflict *conflict, char *buffer,
+		size_t size_bytes)
+{
+	struct text t = { .at = buffer, .room = size_bytes };
+
+	put(&t, error_name(conflict->error));
+	for (uint32_t i = 0; i < conflict->parties_n; i++) {
+		put(&t, i == 0 ? ": " : conflict->error == -EDEADLK ?
+				" -> " : i == 1 ? "; held by " : ", ");
+		put_party(&t, &conflict->parties[i]);
+	}
+	if (conflict->parties_n == 1)
+		put(&t, "; held by nobody any more");
+	if (conflict->more_n) {
+		put(&t, ", and ");
+		put_number(&t, conflict->more_n);
+		put(&t, " more");
+	}
+	return t.length;
+}
+
+/* ---- own_dump ---- */
+
+static int
+write_all(int fd, const char *buffer, size_t length)
+{
+	while (length > 0) {
+		ssize_t n = write(fd, buffer, length);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		buffer += n;
+		length -= (size_t)n;
+	}
+	return 0;
+}
+
+static int
+dump_line(int fd, struct text *t)
+{
+	size_t length;
+
+	put(t, "\n");
+	length = t->length < t->room ? t->length : t->room - 1;
+	return write_all(fd, t->at, length);
+}
+
+static int
+dump_record(int fd, struct own_i_record *record)
+{
+	char buffer[512];
+	struct own_party party;
+	int r = 0;
+
+	OWN_I_EACH_BLOCK(b, record)
+		for (unsigned i = 0; i < OWN__SLOTS && !r; i++) {
+			struct text t = { .at = buffer, .room = 512 };
+			uintptr_t object = own__load(&b->s.object[i],
+					OWN__ACQUIRE);
+			uint64_t how = own__load(&b->s.slot[i].how,
+					OWN__ACQUIRE);
+
+			if (!object)
+				continue;
+			own_i_party(&party, record, &b->s.slot[i],
+					own_i_mode(how), object & ~OWN__NOTE);
+			put(&t, "libown:   ");
+			put_party(&t, &party);
+			put(&t, ", sequence ");
+			put_number(&t, how >> 36);
+			r = dump_line(fd, &t);
+		}
+	/* relaxed: a report of what another thread does */
+	if (!r && (own__load(&record->wait.sequence, OWN__ACQUIRE) & 1)) {
+		struct text t = { .at = buffer, .room = 512 };
+
+		put(&t, "libown:   thread ");
+		put_number(&t, (uint32_t)own__load(&record->tid,
+				OWN__RELAXED));
+		put(&t, own__load(&record->wait.kind, OWN__RELAXED) ==
+				OWN_I_WAIT_DRAIN ? " waits for the readers of "
+				: " waits for the writer of ");
+		put_address(&t, own__load(&record->wait.word, OWN__RELAXED));
+		put_site(&t, own__load(&record->wait.site, OWN__RELAXED));
+		r = dump_line(fd, &t);
+	}
+	return r;
+}
+
+int
+own_dump(int fd)
+{
+	static const char head[] = "libown: handles and waits\n";
+	int saved = errno;
+	int r = write_all(fd, head, sizeof(head) - 1);
+
+	OWN_I_EACH_RECORD(record)
+		/* relaxed: a report of what another thread does */
+		if (!r && own__load(&record->used, OWN__RELAXED))
+			r = dump_record(fd, record);
+	errno = saved;
+	return r;
+}
+
+/* ---- faults and stalls ---- */
+
+OWN__NORETURN static void
+fault_text(struct text *t)
+{
+	put(t, "\n");
+#ifdef OWN_MODEL
+	own_m_fail(t->at);
+#else
+	(void)write_all(STDERR_FILENO, t->at,
+			t->length < t->room ? t->length : t->room - 1);
+	abort();
+#endif
+}
+
+void
+own__fault(const char *what, const struct own_site *site)
+{
+	char buffer[512];
+	struct text t = { .at = buffer, .room = sizeof(buffer) };
+
+	put(&t, "libown: ");
+	put(&t, what);
+	put_site(&t, site);
+	fault_text(&t);
+}
+
+/* Misuse with two sides: slot, of holder, is the other one; it may be NULL. */
+void
+own_i_fault_held(const char *what, struct own_i_record *holder,
+		const struct own__slot *slot, uintptr_t word)
+{
+	char buffer[512];
+	struct text t = { .at = buffer, .room = sizeof(buffer) };
+	struct own_party party;
+
+	own_i_party(&party, holder, slot, slot ? own_i_mode(own__load(
+			&slot->how, OWN__ACQUIRE)) : "the handle's own", word);
+	put(&t, "libown: ");
+	put(&t, what);
+	put(&t, "; held by ");
+	put_party(&t, &party);
+	fault_text(&t);
+}
+
+static void
+stall_stderr(const char *text, void *arg)
+{
+	(void)arg;
+	(void)write_all(STDERR_FILENO, text, strlen(text));
+}
+
+static own_stall_fn stall_fn = stall_stderr;
+static void *stall_arg;
+static uint32_t stall_lock;
+
+void
+own_stall_hook(own_stall_fn fn, void *arg)
+{
+	own_i_lock(&stall_lock);
+	stall_fn = fn;
+	stall_arg = arg;
+	own_i_unlock(&stall_lock);
+}
+
+void
+own_i_stall(const char *text)
+{
+	own_stall_fn fn;
+	void *arg;
+
+	own_i_lock(&stall_lock);
+	fn = stall_fn;
+	arg = stall_arg;
+	own_i_unlock(&stall_lock);
+	if (fn)
+		fn(text, arg);
+}
+
+/* This thread has waited for a second: what for, and who has it. */
+void
+own_i_stall_wait(struct own_i_record *self)
+{
+	char buffer[1024];
+	struct text t = { .at = buffer, .room = sizeof(buffer) };
+	struct own_party party;
+	uint64_t *word = (uint64_t *)own__load(&self->wait.word, OWN__RELAXED);
+	unsigned kinds = own__load(&self->wait.kind, OWN__RELAXED) ==
+		OWN_I_WAIT_DRAIN ? OWN_I_READS : OWN_I_WRITES;
+	int found = 0;
+
+	put(&t, "libown: thread ");
+	put_number(&t, (uint32_t)self->tid);
+	put(&t, " waits since a second for ");
+	put_address(&t, (uintptr_t)word);
+	put_site(&t, self->wait.site);
+	OWN_I_EACH_RECORD(record) {
+		struct own__slot *slot = own_i_slot_find(record, word, kinds,
+				NULL);
+
+		if (!slot)
+			continue;
+		put(&t, found++ ? ", " : "; held by ");
+		own_i_party(&party, record, slot, own_i_mode(own__load(
+				&slot->how, OWN__ACQUIRE)), (uintptr_t)word);
+		put_party(&t, &party);
+	}
+	if (!found)
+		put(&t, "; held by a detached handle, or by nobody any more");
+	put(&t, "\n");
+	own_i_stall(buffer);
+}
+
+void
+own_i_stall_retired(uint64_t bytes, struct own_i_record *holder,
+		const struct own__slot *slot, const struct own__header *object)
+{
+	char buffer[512];
+	struct text t = { .at = buffer, .room = sizeof(buffer) };
+	struct own_party party;
+
+	put(&t, "libown: ");
+	put_number(&t, bytes);
+	put(&t, " bytes are retired and not freed; the oldest, a ");
+	put(&t, own_i_type(object)->name);
+	if (holder) {
+		own_i_party(&party, holder, slot, own_i_mode(own__load(
+				&slot->how, OWN__ACQUIRE)),
+				(uintptr_t)&object->word);
+		put(&t, ", is held by ");
+		put_party(&t, &party);
+	} else {
+		put(&t, ", is held by a detached handle, or waits for a scan");
+	}
+	put(&t, "\n");
+	own_i_stall(buffer);
+}

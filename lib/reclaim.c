@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reclaim.c - batches and scans; contract in own/reclaim.h
+ *
+ * Invariants (model/spin/versioned.pml)
+ *   V1  An object is unlinked, then marked DEAD, then (heavy fence) looked for
+ *       in the slots, then, only then, its count is looked at.
+ *   V2  Protection moves from a slot to the count, never back (handle.c).
+ *   V3  A clone looks at DEAD after it has stored its slot (handle.c).
+ *   B1  A batch is changed under its lock. A scan takes the whole list out,
+ *       with scanning raised, and puts back what is still held.
+ *   B2  fini runs with no lock held.
+ *
+ * The link of a batch is in the header of a DEAD object, which needs neither
+ * the counted reads (upper half of the word) nor the upper 16 bits of the type
+ * pointer: 48 bits, the address shifted right by 4.
+ *
+ * Pairs
+ *   V1  own_i_retire (CAS on the word), scan (heavy fence, loads of slots) <->
+ *       share, clone (store of the slot, light fence, load): S1 in slots.c
+ *   V2  own_i_word_uncount (release) -> scan (load of the word, acquire)
+ *   S2  release of a slot -> scan (load of the slot, acquire)
+ */
+#include <stdlib.h>
+
+#include "handles/internal.h"
+
+#define LINK_LOW	UINT64_C(0xffffffff00000000)
+#define LINK_HIGH	UINT64_C(0xffff000000000000)
+#define HELD_MAX	256u		/* slots looked at in one pass */
+#define STALL_EVERY_NS	UINT64_C(1000000000)
+
+static uint64_t limit = UINT64_C(64) << 20;
+static uint64_t stalled_ns;
+
+/* ---- the link ---- */
+
+static struct own__header *
+link_get(const struct own__header *object)
+{
+	/* relaxed: linked objects belong to whoever has the list (B1) */
+	uint64_t word = own__load(&object->word, OWN__RELAXED);
+
+	uint64_t type = own__load(&object->type, OWN__RELAXED);
+
+	return (struct own__header *)(uintptr_t)(((type >> 48) << 32 |
+			word >> 32) << 4);
+}
+
+/* flags: OWN__DEAD when it is retired, which has to come with the link */
+static void
+link_set(struct own__header *object, const struct own__header *next,
+		uint32_t flags)
+{
+	uint64_t link = (uint64_t)(uintptr_t)next >> 4;
+	/* relaxed: only a first guess for the CAS */
+	uint64_t w = own__load(&object->word, OWN__RELAXED);
+
+	/* relaxed: holders read the lower 48 bits, which stay */
+	own__store(&object->type, (own__load(&object->type, OWN__RELAXED) &
+			~LINK_HIGH) | (link >> 32) << 48, OWN__RELAXED);
+	/* V1: the heavy fence of the scan follows; relaxed until then */
+	while (!own__cas(&object->word, &w, (w & ~LINK_LOW) | link << 32 |
+			flags, OWN__RELAXED))
+		;
+}
+
+/* ---- scan ---- */
+
+static int
+by_address(const void *a, const void *b)
+{
+	uintptr_t x = *(const uintptr_t *)a, y = *(const uintptr_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The slots of one pass, sorted; n is 0 for a look at the counts. */
+struct held {
+	uintptr_t word[HELD_MAX];
+	unsigned n;
+};
+
+static int
+is_held(struct own__header *object, const struct held *held)
+{
+	uintptr_t key = (uintptr_t)&object->word;
+
+	if (held)
+		return bsearch(&key, held->word, held->n, sizeof(key),
+				by_address) != NULL;
+	/* V2: acquire, pairs with own_i_word_uncount() */
+	return (own__load(&object->word, OWN__ACQUIRE) & OWN__COUNT_MASK) != 0;
+}
+
+/* Moves what is held, in those slots or by its count, over to *kept. */
+static void
+keep(struct own__header **list, struct own__header **kept,
+		struct held *held)
+{
+	struct own__header *object, *next, *before = NULL;
+
+	if (held)
+		qsort(held->word, held->n, sizeof(held->word[0]), by_address);
+	for (object = *list; object; object = next) {
+		next = link_get(object);
+		if (!is_held(object, held)) {
+			before = object;
+			continue;
+		}
+		if (before)
+			link_set(before, next, 0);
+		else
+			*list = next;
+		link_set(object, *kept, 0);
+		*kept = object;
+	}
+	if (held)
+		held->n = 0;
+}
+
+/*
+ * Splits *list into what somebody holds (*kept) and what nobody does. Slots
+ * are read once each, HELD_MAX at a time, so a scan needs no memory.
+ */
+static void
+scan(struct own__header **list, struct own__header **kept)
+{
+	struct held held = { .n = 0 };
+
+	if (own__bug(OWN_BUG_RETIRE_NO_SCAN))
+		return;
+	if (!own__bug(OWN_BUG_SCAN_NO_MEMBARRIER))
+		own_i_heavy_fence();
+	if (own__bug(OWN_BUG_DEAD_LATE))
+		for (struct own__header *o = *list; o; o = link_get(o))
+			(void)own__or(&o->word, OWN__DEAD, OWN__RELAXED);
+	if (own__bug(OWN_BUG_COUNT_FIRST))
+		keep(list, kept, NULL);
+	OWN_I_EACH_RECORD(record)
+		OWN_I_EACH_BLOCK(b, record)
+			/* backwards, as in the model; V3 holds either way */
+			for (unsigned i = OWN__SLOTS; i-- > 0; ) {
+				/* S1, S2: seq_cst, for the fallback */
+				uintptr_t object = own__load(&b->s.object[i],
+						OWN__SEQ_CST);
+
+				if (!object)
+					continue;
+				held.word[held.n++] = object & ~OWN__NOTE;
+				if (held.n == HELD_MAX)
+					keep(list, kept, &held);
+			}
+	if (held.n)
+		keep(list, kept, &held);
+	if (!own__bug(OWN_BUG_COUNT_FIRST))
+		keep(list, kept, NULL);
+}
+
+/* ---- batches ---- */
+
+/* This thread's own figures: relaxed, others read them as statistics. */
+static void
+tally(uint64_t *figure, uint64_t n)
+{
+	own__store(figure, own__load(figure, OWN__RELAXED) + n, OWN__RELAXED);
+}
+
+/* relaxed, here and below: under the lock, read without it as hints */
+static struct own__header *
+batch_take(struct own_i_batch *batch)
+{
+	struct own__header *list = batch->head;
+
+	batch->head = NULL;
+	batch->fresh_objects = 0;
+	batch->fresh_bytes = 0;
+	own__store(&batch->bytes, 0, OWN__RELAXED);
+	own__store(&batch->objects, 0, OWN__RELAXED);
+	return list;
+}
+
+static void
+batch_put(struct own_i_batch *batch, struct own__header *object,
+		uint32_t flags)
+{
+	link_set(object, batch->head, flags);
+	batch->head = object;
+	tally(&batch->bytes, own_i_object_bytes(object));
+	own__store(&batch->objects, own__load(&batch->objects, OWN__RELAXED)
+			+ 1, OWN__RELAXED);
+}
+
+static uint64_t
+free_list(struct own_i_record *self, struct own__header *list)
+{
+	uint64_t n = 0;
+	struct own__header *next;
+
+	self->in_fini++;
+	for (; list; list = next, n++) {
+		next = link_get(list);
+		own_i_object_end(own_i_payload(list));
+	}
+	self->in_fini--;
+	tally(&self->freed, n);
+	return n;
+}
+
+/*
+ * Scans the batch of one record, this thread's or another's. Returns how many
+ * objects were freed; *ret_kept, how many are still held.
+ */
+static uint64_t
+batch_scan(struct own_i_record *self, struct own_i_record *of,
+		uint64_t *ret_kept)
+{
+	struct own_i_batch *batch = &of->batch;
+	struct own__header *list, *kept = NULL, *next;
+	uint64_t freed, n = 0;
+
+	own_i_lock(&batch->lock);
+	list = batch_take(batch);
+	/* B1: pairs with own_barrier() */
+	(void)own__add(&batch->scanning, 1, OWN__RELAXED);
+	own_i_unlock(&batch->lock);
+	if (list) {
+		tally(&self->scans, 1);
+		scan(&list, &kept);
+	}
+	freed = free_list(self, list);
+	own_i_lock(&batch->lock);
+	for (; kept; kept = next, n++) {
+		next = link_get(kept);
+		batch_put(batch, kept, 0);
+	}
+	if (own__add(&batch->scanning, -1, OWN__RELEASE) == 1)
+		own_i_futex_wake(&batch->scanning, OWN_I_ALL,
+				OWN_I_FUTEX_ANY);
+	own_i_unlock(&batch->lock);
+	*ret_kept = n;
+	return freed;
+}
+
+/* Above the limit: who holds up the oldest object, at most once a second. */
+static void
+tell_stall(struct own_i_record *self, uint64_t bytes)
+{
+	struct own_i_batch *batch = &self->batch;
+	uint64_t now = own_now_ns();
+	/* relaxed: losing a report to another thread is fine */
+	uint64_t last = own__load(&stalled_ns, OWN__RELAXED);
+	struct own__header *oldest;
+
+	if (now - last < STALL_EVERY_NS ||
+			!own__cas(&stalled_ns, &last, now, OWN__RELAXED))
+		return;
+	/* this thread's own batch: others take from it under the lock, so the
+	 * lock is kept; the hook must not take handles */
+	own_i_lock(&batch->lock);
+	oldest = batch->head;
+	while (oldest && link_get(oldest))
+		oldest = link_get(oldest);
+	if (oldest) {
+		struct own_i_record *holder = NULL;
+		struct own__slot *slot = NULL;
+
+		OWN_I_EACH_RECORD(record)
+			if (!slot) {
+				slot = own_i_slot_find(record, &oldest->word,
+						OWN_I_READS, NULL);
+				holder = slot ? record : NULL;
+			}
+		own_i_stall_retired(bytes, holder, slot, oldest);
+	}
+	own_i_unlock(&batch->lock);
+}
+
+static uint64_t
+bytes_pending(void)
+{
+	uint64_t bytes = 0;
+
+	OWN_I_EACH_RECORD(record)
+		/* relaxed: a hint */
+		bytes += own__load(&record->batch.bytes, OWN__RELAXED);
+	return bytes;
+}
+
+void
+own_i_retire(struct own_i_record *self, void *payload)
+{
+	struct own__header *object = own_i_header(payload);
+	struct own_i_batch *batch = &self->batch;
+	uint64_t bytes, kept;
+	int full;
+
+	tally(&self->retired, 1);
+	own_i_lock(&batch->lock);
+	/* V1: unlinked already; DEAD before the fence of the scan */
+	batch_put(batch, object, own__bug(OWN_BUG_DEAD_LATE) ? 0 : OWN__DEAD);
+	batch->fresh_objects++;
+	batch->fresh_bytes += own_i_object_bytes(object);
+	full = batch->fresh_objects >= OWN_I_BATCH_OBJECTS ||
+		batch->fresh_bytes >= OWN_I_BATCH_BYTES;
+	own_i_unlock(&batch->lock);
+	/* from within a fini it queues, and does not recurse (p. 32) */
+	if (self->in_fini || !(full || self->above_limit))
+		return;
+	(void)batch_scan(self, self, &kept);
+	bytes = bytes_pending();
+	/* relaxed: it need not be exact */
+	self->above_limit = bytes > own__load(&limit, OWN__RELAXED);
+	if (self->above_limit)
+		tell_stall(self, bytes);
+}
+
+void
+own_i_reclaim_exit(struct own_i_record *self)
+{
+	uint64_t kept;
+
+	/* what is still held stays with the record, for its next thread or
+	 * for own_reclaim() */
+	if (own__load(&self->batch.objects, OWN__RELAXED))
+		(void)batch_scan(self, self, &kept);
+}
+
+/* ---- public ---- */
+
+int64_t
+own_reclaim(uint64_t budget_ns)
+{
+	struct own_i_record *self = own_i_self();
+	uint64_t end, kept, freed = 0;
+
+	if (!self)
+		return -ENOMEM;
+	if (self->in_fini)
+		return -EDEADLK;
+	end = own_deadline_ns(budget_ns);
+	OWN_I_EACH_RECORD(record) {
+		/* relaxed: a hint */
+		if (own__load(&record->batch.objects, OWN__RELAXED) == 0)
+			continue;
+		freed += batch_scan(self, record, &kept);
+		if (own_now_ns() >= end)
+			break;
+	}
+	return (int64_t)freed;
+}
+
+int64_t
+own_barrier(void)
+{
+	struct own_i_record *self = own_i_self();
+	uint64_t held = 0;
+
+	if (!self)
+		return -ENOMEM;
+	if (self->in_fini)
+		return -EDEADLK;
+	OWN_I_EACH_RECORD(record) {
+		struct own_i_batch *batch = &record->batch;
+		uint64_t kept;
+		uint32_t seen;
+
+		(void)batch_scan(self, record, &kept);
+		held += kept;
+		/* B1: acquire, pairs with batch_scan(); what a scan of another
+		 * thread took out before has been finalised or put back */
+		while ((seen = own__load(&batch->scanning, OWN__ACQUIRE)) != 0)
+			(void)own_i_futex_wait(&batch->scanning, seen,
+					OWN_I_FUTEX_ANY, OWN__FOREVER);
+	}
+	return (int64_t)held;
+}
+
+void
+own_reclaim_stats(struct own_reclaim_stats *ret)
+{
+	struct own_reclaim_stats sum = { 0 };
+
+	/* relaxed: statistics */
+	OWN_I_EACH_RECORD(record) {
+		sum.retired_objects += own__load(&record->retired,
+				OWN__RELAXED);
+		sum.freed_objects += own__load(&record->freed, OWN__RELAXED);
+		sum.scans += own__load(&record->scans, OWN__RELAXED);
+		sum.pending_objects += own__load(&record->batch.objects,
+				OWN__RELAXED);
+		sum.pending_bytes += own__load(&record->batch.bytes,
+				OWN__RELAXED);
+	}
+	sum.membarriers = own_i_fences();
+	*ret = sum;
+}
+
+void
+own_reclaim_limit(uint64_t pending_bytes_max)
+{
+	/* relaxed: a limit that need not be exact */
+	own__store(&limit, pending_bytes_max, OWN__RELAXED);
+}
