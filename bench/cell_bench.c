@@ -131,8 +131,8 @@ latencies_report(struct bench *b)
 		for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
 			snprintf(key, sizeof(key), "%s_%s_ns", name[k],
 					at[i].name);
-			bench_counter(b, key,
-					hist_at(&totals.latency[k], at[i].rank));
+			bench_counter(b, key, hist_at(
+					&totals.latency[k], at[i].rank));
 		}
 }
 
@@ -332,7 +332,7 @@ static const struct cell_subject x##_subject = {			\
 BARE_RUN(own_exclusive_bare, OWN_EXCLUSIVE);
 BARE_RUN(own_versioned_bare, OWN_VERSIONED);
 
-/* Writes as users of RCU write: a new object in, others' changes overwritten. */
+/* Writes as RCU's users do: a new object in, others' changes overwritten. */
 #define own_replace_open	own_versioned_open
 #define own_replace_close	own_versioned_close
 #define own_replace_take_read	own_versioned_take_read

@@ -24,4 +24,7 @@ check_PROGRAMS += %D%/cell_bench
 endif
 endif
 
-EXTRA_DIST += %D%/README.md
+dist_check_SCRIPTS += scripts/bench
+EXTRA_DIST += \
+	%D%/README.md \
+	%D%/tables.awk

@@ -8,6 +8,9 @@ struct cell_subject;
 extern const struct cell_subject rcu_subject;
 extern const struct cell_subject rcu_inline_subject;
 
+/* Whether this thread has registered with liburcu's memb flavour. */
+int rcu_registered(void);
+
 /* Starts liburcu's worker thread. 0 or -1. */
 int rcu_start_worker(void);
 

@@ -35,16 +35,22 @@ rcu_value_free(struct rcu_head *head)
 	free((char *)head - offsetof(struct rcu_value, head));
 }
 
+/* liburcu aborts if a thread registers twice; libown's threads have. */
+static __thread int registered;
+
 static inline void
 F(_enter)(void)
 {
-	urcu_memb_register_thread();
+	registered = !rcu_registered();
+	if (registered)
+		urcu_memb_register_thread();
 }
 
 static inline void
 F(_leave)(void)
 {
-	urcu_memb_unregister_thread();
+	if (registered)
+		urcu_memb_unregister_thread();
 }
 
 static inline void

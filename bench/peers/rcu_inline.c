@@ -5,3 +5,9 @@
 #include "bench/peers/rcu_cell.h"
 
 RCU_RUNS(rcu_inline);
+
+int
+rcu_registered(void)
+{
+	return URCU_TLS(urcu_memb_reader).registered;
+}

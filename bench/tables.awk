@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# bench.awk - tables from lines of: case, threads, figure, value
+# tables.awk - tables from lines of: case, threads, figure, value
 
 BEGIN {
 	FS = "\t"
