@@ -6,7 +6,11 @@
 #	%C%_cell_SOURCES = %D%/cell.c
 #	%C%_cell_LDADD = $(own_la)
 if !MODEL
-example_programs =
+example_programs = \
+	%D%/story
+%C%_story_SOURCES = %D%/story.c
+%C%_story_LDADD = $(own_la)
+
 check_PROGRAMS += $(example_programs)
 TESTS += $(example_programs)
 endif

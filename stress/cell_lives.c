@@ -11,7 +11,7 @@
  *   dropped   A draft that a thread left is never seen, and the next writer
  *             gets a draft, of the last version that was committed.
  *   orphan    After a thread that ended with a unique handle in place, every
- *             verb says -EOWNERDEAD, and the cell can be destroyed.
+ *             verb says -EOWNERDEAD, and the cell can be repaired or destroyed.
  *   adopted   A detached handle outlives the thread that took it.
  *   flat      Records of threads are used again: no more than threads at once.
  *             In the end as many values have ended as were made.
@@ -208,7 +208,7 @@ peek_at(const void *value, size_t size_bytes, void *arg)
 	stress_fail(arg, "peeks at what a dead writer left");
 }
 
-/* All say the same; then the cell begins anew. */
+/* All say the same; then the cell is repaired, or begins anew. */
 static void
 bury(struct stress_thread *t, struct own_cell *cell)
 {
@@ -223,8 +223,15 @@ bury(struct stress_thread *t, struct own_cell *cell)
 				-EOWNERDEAD || somehow_peek(t, cell, ANY,
 				peek_at, t, dead) != -EOWNERDEAD)
 			stress_fail(t, "a dead writer is not noticed");
-	own_cell_destroy(cell);
-	make(t, cell, OWN_EXCLUSIVE, "a parent's");
+	if (stress_one_in(t, 2)) {
+		own_cell_destroy(cell);
+		make(t, cell, OWN_EXCLUSIVE, "a parent's");
+	} else {
+		stress_op(t, K_REPAIR);
+		must(t, own_cell_orphan_claim(cell, &u), "orphan_claim");
+		look(t, life_edit(&u));
+		own_unique_release(&u);
+	}
 }
 
 void

@@ -24,6 +24,7 @@ judge(struct stress_thread *t, unsigned form, uint64_t deadline_ns, int r,
 		const int *others)
 {
 	uint64_t now;
+	char why[1024];
 
 	if (r == 0)
 		return 0;
@@ -47,7 +48,9 @@ judge(struct stress_thread *t, unsigned form, uint64_t deadline_ns, int r,
 	for (; others && *others; others++)
 		if (r == *others)
 			return r;
-	stress_fail(t, "unexpected answer %d (%s)", r, strerror(abs(r)));
+	own_conflict_text(own_conflict_last(), why, sizeof why);
+	stress_fail(t, "unexpected answer %d (%s): %s", r, strerror(abs(r)),
+			why);
 }
 
 static unsigned
@@ -206,7 +209,7 @@ static const struct stress_case cases[] = {
 		.name = "versioned",
 		.what = "versions only go forward, and live while they are held",
 		.kinds = kinds, .kinds_n = KINDS_N,
-		.required = SHARES | CLAIMS | REPLACES | PEEKS | BIT(SWAP_TRY) |
+		.required = SHARES | CLAIMS | REPLACES | PEEKS | BIT(SWAP) |
 			BIT(RELEASE) | BIT(COMMIT) | BIT(DROP) | BIT(CLONE) |
 			BIT(DOWNGRADE) | BIT(UPGRADED) | BIT(STALE) |
 			BIT(DETACH) | BIT(RECEIVE) | BIT(RECLAIM) |
@@ -237,7 +240,7 @@ static const struct stress_case cases[] = {
 		.what = "threads that come and end, handles in hand",
 		.kinds = kinds, .kinds_n = KINDS_N,
 		.required = BIT(THREAD) | BIT(LEFT_SHARED) | BIT(LEFT_DRAFT) |
-			BIT(LEFT_UNIQUE) | BIT(OWNERDEAD),
+			BIT(LEFT_UNIQUE) | BIT(OWNERDEAD) | BIT(REPAIR),
 		.setup = lives_setup,
 		.thread = lives_thread,
 		.finish = lives_finish,

@@ -33,6 +33,7 @@
 	X(BUSY, "-EBUSY") X(TIMEDOUT, "-ETIMEDOUT")			\
 	X(OWN_CONFLICT, "own conflict") X(DEADLOCK, "cycle")		\
 	X(STALE, "-EAGAIN") X(OWNERDEAD, "-EOWNERDEAD")			\
+	X(REPAIR, "orphan_claim")					\
 	X(COPY_REFUSED, "copy refused") X(BIASED, "claim of a biased cell") \
 	X(ADOPT, "take over a detached handle")				\
 	X(THREAD, "thread") X(LEFT_SHARED, "left a shared handle")	\

@@ -9,7 +9,8 @@
  *   forward   A thread never sees a number smaller than before, nor a lineage
  *             that it saw end.
  *   counted   Who owns the draft finds as many commits of its lineage as its
- *             number says, so none was lost or made twice.
+ *             number says, so none was lost or made twice, and nobody makes
+ *             another version current meanwhile.
  *   dropped   A draft that was released is never seen.
  *   alive     fini overwrites a payload. What a handle names stays as it was
  *             first seen, however long it is held, and is finalised once: in
@@ -48,6 +49,7 @@ struct version {
 struct lease {
 	struct own_shared handle;
 	uint64_t lineage, number;
+	int detached;			/* the library does not know whose */
 };
 
 /* What one thread remembers. */
@@ -65,6 +67,7 @@ static struct {
 	_Alignas(128) uint64_t lineages;
 	_Alignas(128) uint64_t made_n;
 	_Alignas(128) uint64_t ended_n;
+	_Alignas(128) uint32_t working;		/* threads but the first */
 } shared;
 
 static __thread int refuse_copy;
@@ -163,6 +166,7 @@ held_begin(struct stress_thread *t, struct lease *l)
 	intact(t, v);
 	l->lineage = v->lineage;
 	l->number = v->number;
+	l->detached = 0;
 }
 
 static void
@@ -194,6 +198,7 @@ held_move(struct lease *to, struct lease *from)
 	own_shared_move(&to->handle, &from->handle);
 	to->lineage = from->lineage;
 	to->number = from->number;
+	to->detached = from->detached;
 }
 
 static void
@@ -235,25 +240,32 @@ do_reads(struct reader *me)
 	}
 }
 
+/* One more handle on what @from names, into the next free lease. */
+static void
+keep_clone(struct reader *me, const struct lease *from)
+{
+	struct lease *l = &me->held[me->held_n++];
+
+	stress_op(me->t, K_CLONE);
+	must(me->t, own_shared_clone(&from->handle, &l->handle), "clone");
+	held_begin(me->t, l);
+	if (l->number != from->number || l->lineage != from->lineage)
+		stress_fail(me->t, "a clone of another version");
+	l->detached = from->detached;
+}
+
 static void
 do_hold(struct reader *me)
 {
 	struct stress_thread *t = me->t;
-	struct lease *l;
 	unsigned n = stress_one_in(t, 64) ? HELD_MAX : stress_below(t, 4);
 
 	for (; n && me->held_n < HELD_MAX; n--) {
-		l = &me->held[me->held_n];
-		if (me->held_n && stress_one_in(t, 2)) {
-			stress_op(t, K_CLONE);
-			must(t, own_shared_clone(&me->held[stress_below(t,
-					me->held_n)].handle, &l->handle),
-					"clone");
-			held_begin(t, l);
-		} else {
-			take(me, l);
-		}
-		if (++me->held_n > OWN__SLOTS)
+		if (me->held_n && stress_one_in(t, 2))
+			keep_clone(me, &me->held[stress_below(t, me->held_n)]);
+		else
+			take(me, &me->held[me->held_n++]);
+		if (me->held_n > OWN__SLOTS)
 			stress_count(t, K_SECOND_BLOCK);
 	}
 	for (n = stress_below(t, 6); n && me->held_n; n--)
@@ -296,35 +308,48 @@ do_dance(struct reader *me)
 }
 
 static void
+receive(struct reader *me, struct lease *l)
+{
+	struct stress_thread *t = me->t;
+
+	if (!l)
+		return;
+	stress_op(t, K_RECEIVE);
+	held_check(t, l);
+	if (me->held_n < HELD_MAX && stress_one_in(t, 2))
+		keep_clone(me, l);
+	held_release(t, l);
+	free(l);
+}
+
+static void
 do_mail(struct reader *me)
 {
 	struct stress_thread *t = me->t;
 	struct lease *l = NULL;
-	unsigned slot = stress_below(t, MAIL_N);
 
-	if (me->held_n && stress_one_in(t, 4) == 0) {
+	if (me->held_n && !stress_one_in(t, 4)) {
 		l = calloc(1, sizeof *l);
 		if (!l)
 			stress_fail(t, "no memory");
 		held_move(l, &me->held[--me->held_n]);
 		stress_op(t, K_DETACH);
 		must(t, own_shared_detach(&l->handle), "detach");
+		l->detached = 1;
 		held_check(t, l);
 	}
 	/* acq_rel: hands one parcel on and takes another over */
-	l = own__xchg(&shared.mail[slot], l, OWN__ACQ_REL);
-	if (!l)
-		return;
-	stress_op(t, K_RECEIVE);
-	held_check(t, l);
-	if (me->held_n < HELD_MAX && stress_one_in(t, 2)) {
-		stress_op(t, K_CLONE);
-		must(t, own_shared_clone(&l->handle,
-				&me->held[me->held_n].handle), "clone");
-		held_begin(t, &me->held[me->held_n++]);
-	}
-	held_release(t, l);
-	free(l);
+	receive(me, own__xchg(&shared.mail[stress_below(t, MAIL_N)], l,
+			OWN__ACQ_REL));
+}
+
+static void
+empty_mail(struct reader *me)
+{
+	for (unsigned i = 0; i < MAIL_N; i++)
+		/* acquire: pairs with do_mail() */
+		receive(me, own__xchg(&shared.mail[i], NULL, OWN__ACQUIRE));
+	let_all_go(me);
 }
 
 static void
@@ -347,35 +372,54 @@ start_lineage(struct stress_thread *t, struct own_unique *ret)
 	fill(v);
 }
 
+/* What was swapped out is the caller's alone, and its lineage has ended. */
+static void
+swapped_out(struct reader *me, struct own_unique *u)
+{
+	struct version *old = version_edit(u);
+	/* relaxed: ordered by the handles */
+	uint64_t commits = own__or(&old->line->commits, ENDED, OWN__RELAXED);
+
+	forward(me, old);
+	if (commits != old->number)
+		stress_fail(me->t, "swapped out %llu.%llu after %llu commits",
+				(unsigned long long)old->lineage,
+				(unsigned long long)old->number,
+				(unsigned long long)commits);
+	old->number = DROPPED;
+}
+
+static void
+do_swap(struct reader *me)
+{
+	static const int others[] = { -EINVAL, -EDEADLK, 0 };
+	struct stress_thread *t = me->t;
+	struct own_unique u = { 0 };
+
+	start_lineage(t, &u);
+	if (me->held_n && !me->held[0].detached) {
+		stress_count(t, K_OWN_CONFLICT);
+		if (somehow_swap(t, &subject, BARE, &u, others) != -EDEADLK)
+			stress_fail(t, "swapped while it holds a version");
+	}
+	if (somehow_swap(t, &subject, TRY | TIMED, &u, others) != -EINVAL)
+		stress_fail(t, "swapped versions without waiting");
+	/* Thread 0 stays free to empty the mailbox, which a swap waits for. */
+	if (t->index) {
+		let_all_go(me);
+		must(t, somehow_swap(t, &subject, BARE, &u, NULL), "swap");
+		swapped_out(me, &u);
+	}
+	own_unique_release(&u);
+}
+
 static void
 do_replace(struct reader *me)
 {
-	struct stress_thread *t = me->t;
 	struct own_unique u = { 0 };
-	const struct version *old;
-	uint64_t commits;
 
-	start_lineage(t, &u);
-	if (stress_one_in(t, 4)) {
-		(void)somehow_replace(t, &subject, ANY, &u, NULL);
-		own_unique_release(&u);
-		return;
-	}
-	/* A swap waits for readers, and those may wait in the mailbox. */
-	let_all_go(me);
-	if (!somehow_swap(t, &subject, TRY | TIMED, &u, NULL)) {
-		old = version_edit(&u);
-		forward(me, old);
-		/* relaxed: ordered by the handles */
-		commits = own__or(&old->line->commits, ENDED, OWN__RELAXED);
-		if (commits != old->number)
-			stress_fail(t, "swapped out %llu.%llu after %llu "
-					"commits",
-					(unsigned long long)old->lineage,
-					(unsigned long long)old->number,
-					(unsigned long long)commits);
-		version_edit(&u)->number = DROPPED;
-	}
+	start_lineage(me->t, &u);
+	(void)somehow_replace(me->t, &subject, ANY, &u, NULL);
 	own_unique_release(&u);
 }
 
@@ -409,7 +453,7 @@ static void
 write_and_end(struct reader *me, struct own_unique *u)
 {
 	struct stress_thread *t = me->t;
-	struct own_shared refused = { 0 };
+	struct lease base = { .handle = { 0 } };
 	struct version *v = version_edit(u);
 	/* relaxed: ordered by the handles */
 	uint64_t commits = own__load(&v->line->commits, OWN__RELAXED);
@@ -420,12 +464,18 @@ write_and_end(struct reader *me, struct own_unique *u)
 				(unsigned long long)v->lineage,
 				(unsigned long long)v->number,
 				(unsigned long long)commits);
-	if (stress_one_in(t, 64)) {
-		stress_op(t, K_OWN_CONFLICT);
-		if (own_cell_share(&subject, &refused) != -EDEADLK)
-			stress_fail(t, "shared beside its own draft");
-	}
 	stress_spin(stress_below(t, 1000));
+	if (stress_one_in(t, 2)) {
+		take(me, &base);
+		if (base.lineage != v->lineage || base.number != v->number)
+			stress_fail(t, "version %llu.%llu came beside a draft "
+					"of %llu.%llu",
+					(unsigned long long)base.lineage,
+					(unsigned long long)base.number,
+					(unsigned long long)v->lineage,
+					(unsigned long long)v->number);
+		held_release(t, &base);
+	}
 	if (stress_one_in(t, 8)) {
 		v->number = DROPPED;
 		stress_op(t, K_DROP);
@@ -532,7 +582,9 @@ versioned_thread(struct stress_thread *t)
 	while (stress_running(t))
 		switch (stress_below(t, 16)) {
 		case 0:
-			if (stress_one_in(t, 4))
+			if (stress_one_in(t, 16))
+				do_swap(&me);
+			else
 				do_replace(&me);
 			break;
 		case 1:
@@ -564,6 +616,14 @@ versioned_thread(struct stress_thread *t)
 			do_reads(&me);
 		}
 	let_all_go(&me);
+	/* acq_rel: what the others left in the mailbox can be seen */
+	if (t->index)
+		own__add(&shared.working, (uint32_t)-1, OWN__ACQ_REL);
+	else
+		while (own__load(&shared.working, OWN__ACQUIRE)) {
+			empty_mail(&me);
+			stress_nap(10000);
+		}
 }
 
 void
@@ -573,6 +633,7 @@ versioned_setup(unsigned threads_n)
 	struct own_unique u = { 0 };
 
 	memset(&shared, 0, sizeof shared);
+	shared.working = threads_n - 1;
 	start_lineage(&t, &u);
 	must(&t, own_cell_init(&subject, &version_type, OWN_VERSIONED,
 			"stress", &u), "own_cell_init");
@@ -582,13 +643,10 @@ void
 versioned_finish(unsigned threads_n)
 {
 	struct stress_thread t = { .threads_n = threads_n };
+	struct reader me = { .t = &t };
 	int64_t held;
 
-	for (unsigned i = 0; i < MAIL_N; i++)
-		if (shared.mail[i]) {
-			held_release(&t, shared.mail[i]);
-			free(shared.mail[i]);
-		}
+	empty_mail(&me);
 	own_cell_destroy(&subject);
 	held = own_barrier();
 	if (held)

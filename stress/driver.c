@@ -72,8 +72,8 @@ stress_fail(struct stress_thread *t, const char *format, ...)
 	fflush(stdout);
 	fprintf(stderr, "%s: %s: ", program, current->name);
 	if (t)
-		fprintf(stderr, "thread %u, operation %" PRIu64 " (%s): ",
-				t->index, t->ops, last_operation(t));
+		fprintf(stderr, "thread %u (%d), operation %" PRIu64 " (%s): ",
+				t->index, t->tid, t->ops, last_operation(t));
 	va_start(arguments, format);
 	vfprintf(stderr, format, arguments);
 	va_end(arguments);
@@ -113,7 +113,8 @@ stalled(struct stress_thread *t, unsigned threads_n)
 			" (%s)\n", program, current->name, t->index,
 			t->stalled_ops, last_operation(t));
 	for (unsigned i = 0; i < threads_n; i++)
-		fprintf(stderr, "  thread %u: operation %" PRIu64 " (%s)\n", i,
+		fprintf(stderr, "  thread %u (%d): operation %" PRIu64
+				" (%s)\n", i, threads[i].tid,
 				/* relaxed: for people */
 				own__load(&threads[i].ops, OWN__RELAXED),
 				last_operation(&threads[i]));
@@ -215,6 +216,7 @@ thread_main(void *arg)
 	cpu_set_t allowed;
 	int pin = option.pin;
 
+	t->tid = (int32_t)gettid();
 	if (pin < 0 && !sched_getaffinity(0, sizeof allowed, &allowed))
 		pin = t->threads_n <= (unsigned)CPU_COUNT(&allowed);
 	if (pin > 0)

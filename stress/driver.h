@@ -47,6 +47,7 @@ struct stress_thread {
 	uint32_t kind;				/* shared: the last operation */
 	uint32_t index;
 	uint32_t threads_n;
+	int32_t tid;				/* as own_dump() has it */
 	uint64_t random;
 	uint64_t ops_total;			/* set at the end */
 	uint64_t stalled_ops;			/* the watchdog's */

@@ -3,7 +3,25 @@
 # Each program of stress_programs runs for a second in `make check` and for
 # SECONDS in `make soak`.
 if !MODEL
-stress_programs +=
+stress_programs += \
+	%D%/cell_stress \
+	%D%/refcount_stress
+%C%_cell_stress_SOURCES = \
+	%D%/cell_exclusive.c \
+	%D%/cell_lives.c \
+	%D%/cell_stress.c \
+	%D%/cell_stress.h \
+	%D%/cell_versioned.c \
+	%D%/cell_waits.c \
+	%D%/driver.c \
+	%D%/driver.h
+%C%_refcount_stress_SOURCES = \
+	%D%/driver.c \
+	%D%/driver.h \
+	%D%/refcount_stress.c
+
 check_PROGRAMS += $(stress_programs)
 TESTS += $(stress_programs)
 endif
+
+EXTRA_DIST += %D%/README.md
