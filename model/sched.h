@@ -54,6 +54,7 @@ struct own_m_scenario {
 	unsigned spurious;		/* sleepers that wake for nothing; none */
 	unsigned alloc_failures;	/* allocations that may fail; none */
 	unsigned steps_max;		/* beyond is a livelock; 20000 */
+	uint64_t schedules;		/* exhaustive: exactly so many; any */
 };
 
 #define OWN_M_NONE	UINT32_MAX
@@ -89,8 +90,9 @@ void own_m_name(const void *address, size_t size, const char *name);
  * Plain accesses to payload: the memory must be live, and every conflicting
  * plain access must be ordered with it by happens-before, through releases and
  * acquires as C11 has them and through membarriers; else the schedule fails.
- * Freeing a block counts as writing all of it. They are checks only: the
- * access itself stays a plain statement, and nobody is scheduled in between.
+ * Freeing a block counts as writing all of it. They are checks only, and
+ * moments at which others may go first: the access itself is a plain statement
+ * right after, which nobody comes in between.
  */
 void own_m_read_at(const void *p, size_t size, const char *file, int line);
 void own_m_write_at(const void *p, size_t size, const char *file, int line);
