@@ -14,3 +14,5 @@ example_programs = \
 check_PROGRAMS += $(example_programs)
 TESTS += $(example_programs)
 endif
+
+include %D%/kvd/local.mk

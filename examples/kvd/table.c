@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/* table.c - contract in table.h */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "table.h"
+
+/* What is being read, and where its complaints go. */
+struct loader {
+	const char *name;
+	const char *at, *end;
+	const char *arena;
+	char *why;
+	size_t why_size;
+};
+
+__attribute__((format(printf, 3, 4))) static int
+fail(struct loader *l, int r, const char *format, ...)
+{
+	int n = snprintf(l->why, l->why_size, "%s: ", l->name);
+	va_list args;
+
+	if (n < 0 || (size_t)n >= l->why_size)
+		return r;
+	va_start(args, format);
+	vsnprintf(l->why + n, l->why_size - (size_t)n, format, args);
+	va_end(args);
+	return r;
+}
+
+static uint64_t
+prefix_of(const char *key, size_t key_size)
+{
+	unsigned char bytes[8] = { 0 };
+	uint64_t prefix = 0;
+
+	memcpy(bytes, key, key_size < 8 ? key_size : 8);
+	for (int i = 0; i < 8; i++)
+		prefix = prefix << 8 | bytes[i];
+	return prefix;
+}
+
+/* Keys of zero bytes share a prefix with shorter ones: sizes decide then. */
+static int
+compare(uint64_t prefix, const char *key, size_t key_size,
+		const struct table_entry *e)
+{
+	size_t common = key_size < e->key_size ? key_size : e->key_size;
+	int order;
+
+	if (prefix != e->prefix)
+		return prefix < e->prefix ? -1 : 1;
+	order = memcmp(key, e->key, common);
+	if (order)
+		return order;
+	return key_size < e->key_size ? -1 : key_size > e->key_size;
+}
+
+static int
+compare_entries(const void *a, const void *b)
+{
+	const struct table_entry *e = a;
+
+	return compare(e->prefix, e->key, e->key_size, b);
+}
+
+const struct table_entry *
+table_find(const struct table *table, const char *key, size_t key_size)
+{
+	uint64_t prefix = prefix_of(key, key_size);
+	uint32_t low = 0, high = table->entries_n;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		const struct table_entry *e = &table->entry[middle];
+		int order = compare(prefix, key, key_size, e);
+
+		if (!order)
+			return e;
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
+
+/* A decimal number up to @max that ends with @stop, both consumed; else -1. */
+static int64_t
+number(struct loader *l, int64_t max, char stop)
+{
+	const char *start = l->at;
+	int64_t n = 0;
+
+	for (; l->at < l->end && *l->at >= '0' && *l->at <= '9'; l->at++) {
+		n = n * 10 + (*l->at - '0');
+		if (n > max)
+			return -1;
+	}
+	if (l->at == start || l->at == l->end || *l->at != stop)
+		return -1;
+	l->at++;
+	return n;
+}
+
+static int
+load_record(struct loader *l, uint32_t i, struct table_entry *ret)
+{
+	size_t where = (size_t)(l->at - l->arena);
+	int64_t key_size = number(l, KVD_KEY_MAX, ' ');
+	int64_t value_size = key_size < 1 ? -1 : number(l, KVD_VALUE_MAX, '\n');
+
+	if (value_size < 0)
+		return fail(l, -EINVAL, "record %u, byte %zu: no sizes of a key"
+				" (1 to %u) and a value (to %u)", i + 1, where,
+				KVD_KEY_MAX, KVD_VALUE_MAX);
+	if (l->end - l->at < key_size + value_size + 1)
+		return fail(l, -EINVAL, "record %u, byte %zu: cut short", i + 1,
+				where);
+	ret->prefix = prefix_of(l->at, (size_t)key_size);
+	ret->key = l->at;
+	ret->key_size = (uint32_t)key_size;
+	ret->value_size = (uint32_t)value_size;
+	l->at += key_size + value_size;
+	if (*l->at++ != '\n')
+		return fail(l, -EINVAL, "record %u, byte %zu: does not end"
+				" where its sizes say", i + 1, where);
+	return 0;
+}
+
+static int
+load_records(struct loader *l, struct table *t)
+{
+	static const char magic[] = "kvd-data 1 ";
+	/* the smallest record is "1 0\nk\n" */
+	int64_t n, records_max = (l->end - l->at) / 6;
+	int r, sorted = 1;
+
+	if ((size_t)(l->end - l->at) < sizeof(magic) - 1 ||
+	    memcmp(l->at, magic, sizeof(magic) - 1) != 0)
+		return fail(l, -EINVAL, "does not start with \"%s\"", magic);
+	l->at += sizeof(magic) - 1;
+	n = number(l, records_max < UINT32_MAX ? records_max : UINT32_MAX, '\n');
+	if (n < 0)
+		return fail(l, -EINVAL, "no number of records, or more than"
+				" fit into the file");
+	t->entry = malloc(n ? (size_t)n * sizeof(*t->entry) : 1);
+	if (!t->entry)
+		return fail(l, -ENOMEM, "no memory for %lld records",
+				(long long)n);
+	t->entries_n = (uint32_t)n;
+	for (uint32_t i = 0; i < t->entries_n; i++) {
+		r = load_record(l, i, &t->entry[i]);
+		if (r)
+			return r;
+		if (i && compare_entries(&t->entry[i - 1], &t->entry[i]) >= 0)
+			sorted = 0;
+	}
+	if (l->at != l->end)
+		return fail(l, -EINVAL, "byte %zu: more than the %u records"
+				" it announces", (size_t)(l->at - l->arena),
+				t->entries_n);
+	if (sorted)
+		return 0;
+	qsort(t->entry, t->entries_n, sizeof(*t->entry), compare_entries);
+	for (uint32_t i = 1; i < t->entries_n; i++)
+		if (compare_entries(&t->entry[i - 1], &t->entry[i]) == 0)
+			return fail(l, -EINVAL, "key \"%.*s\" comes twice",
+					(int)t->entry[i].key_size,
+					t->entry[i].key);
+	return 0;
+}
+
+static int
+read_all(struct loader *l, int fd, struct table *t)
+{
+	struct stat st;
+	ssize_t n;
+
+	if (fstat(fd, &st) != 0)
+		return fail(l, -errno, "%s", strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return fail(l, -EINVAL, "not a regular file");
+	if (st.st_size == 0)
+		return fail(l, -EINVAL, "empty");
+	if ((uint64_t)st.st_size > KVD_FILE_MAX)
+		return fail(l, -EFBIG, "larger than %zu bytes", KVD_FILE_MAX);
+	t->arena = malloc((size_t)st.st_size);
+	if (!t->arena)
+		return fail(l, -ENOMEM, "no memory for its %lld bytes",
+				(long long)st.st_size);
+	while (t->arena_size < (size_t)st.st_size) {
+		n = read(fd, t->arena + t->arena_size,
+				(size_t)st.st_size - t->arena_size);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return fail(l, -errno, "%s", strerror(errno));
+		if (n == 0)
+			return fail(l, -EINVAL, "shrank while it was read");
+		t->arena_size += (size_t)n;
+	}
+	return 0;
+}
+
+int
+table_load(int dir, const char *name, struct table *ret, char *why,
+		size_t why_size)
+{
+	struct loader l = { .name = name, .why = why, .why_size = why_size };
+	struct table t = { 0 };
+	int fd, r;
+
+	if (strlen(name) > KVD_NAME_MAX)
+		return fail(&l, -ENAMETOOLONG, "name too long");
+	strcpy(t.name, name);
+	/* non-blocking, so that a FIFO is refused instead of waited for */
+	fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return fail(&l, -errno, "%s", strerror(errno));
+	r = read_all(&l, fd, &t);
+	close(fd);
+	if (!r) {
+		l.arena = l.at = t.arena;
+		l.end = t.arena + t.arena_size;
+		r = load_records(&l, &t);
+	}
+	if (r) {
+		table_fini(&t);
+		return r;
+	}
+	*ret = t;
+	return 0;
+}
+
+void
+table_fini(struct table *table)
+{
+	free(table->entry);
+	free(table->arena);
+	memset(table, 0, sizeof(*table));
+}

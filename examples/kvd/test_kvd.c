@@ -1,0 +1,1158 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_kvd.c - kvd from outside: every reply to the byte, and bad input
+ *
+ * Starts the server once for each store, on any free port of 127.0.0.1 and on
+ * data files in a directory of its own, runs all cases against it, and ends
+ * it by SIGTERM: it must exit with 0, which under a sanitizer says that it
+ * reported nothing. KVD names another server than the one built beside this.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define RECORDS		500
+#define BIG		(1024 * 1024)
+#define WAIT_S		60
+
+static char dir[] = "/tmp/kvd-test-XXXXXX";
+static const char *program;
+static const char *store_name;
+static pid_t server;
+static uint16_t port;
+static int log_fd = -1;		/* the server's stderr */
+
+/* ---- data files ---- */
+
+static FILE *
+data_open(const char *name)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	return f;
+}
+
+static void
+data_record(FILE *f, const char *key, size_t key_size, const char *value,
+		size_t value_size)
+{
+	fprintf(f, "%zu %zu\n", key_size, value_size);
+	fwrite(key, 1, key_size, f);
+	fwrite(value, 1, value_size, f);
+	fputc('\n', f);
+}
+
+/* k000.., big, empty, and a key of strange bytes; unsorted */
+static void
+data_write(const char *name, char set)
+{
+	char key[16], value[64], *big = malloc(BIG);
+	FILE *f = data_open(name);
+
+	assert_non_null(big);
+	memset(big, set, BIG);
+	fprintf(f, "kvd-data 1 %d\n", RECORDS + 3);
+	for (int i = 0; i < RECORDS; i++) {
+		snprintf(key, sizeof(key), "k%03d", i);
+		snprintf(value, sizeof(value), "value %03d of %c", i, set);
+		data_record(f, key, 4, value, strlen(value));
+	}
+	data_record(f, "big", 3, big, BIG);
+	data_record(f, "empty", 5, "", 0);
+	data_record(f, "a\0\r\n b", 6, "strange", 7);
+	assert_int_equal(fclose(f), 0);
+	free(big);
+}
+
+static void
+data_bytes(const char *name, const char *bytes, size_t size)
+{
+	FILE *f = data_open(name);
+
+	fwrite(bytes, 1, size, f);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* ---- a client ---- */
+
+static int
+client_open(void)
+{
+	struct sockaddr_in in = {
+		.sin_family = AF_INET, .sin_port = htons(port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	struct timeval wait = { .tv_sec = WAIT_S };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+
+	assert_true(fd >= 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	assert_int_equal(connect(fd, (struct sockaddr *)&in, sizeof(in)), 0);
+	return fd;
+}
+
+/* 0, or -1 when the server has closed */
+static int
+send_bytes(int fd, const char *data, size_t size)
+{
+	while (size) {
+		ssize_t n = send(fd, data, size, MSG_NOSIGNAL);
+
+		if (n < 0)
+			return -1;
+		data += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+static void
+send_text(int fd, const char *text)
+{
+	assert_int_equal(send_bytes(fd, text, strlen(text)), 0);
+}
+
+/* Arguments up to NULL, as an array of bulk strings. */
+static void
+request(int fd, const char *first, ...)
+{
+	const char *arg = first;
+	char buffer[4096];
+	va_list args;
+	size_t n = 0, args_n = 0;
+
+	va_start(args, first);
+	for (; arg; arg = va_arg(args, const char *))
+		args_n++;
+	va_end(args);
+	n += (size_t)snprintf(buffer, sizeof(buffer), "*%zu\r\n", args_n);
+	va_start(args, first);
+	for (arg = first; arg; arg = va_arg(args, const char *))
+		n += (size_t)snprintf(buffer + n, sizeof(buffer) - n,
+				"$%zu\r\n%s\r\n", strlen(arg), arg);
+	va_end(args);
+	assert_int_equal(send_bytes(fd, buffer, n), 0);
+}
+
+static void
+receive(int fd, char *data, size_t size)
+{
+	while (size) {
+		ssize_t n = recv(fd, data, size, 0);
+
+		if (n <= 0)
+			fail_msg("recv: %s, %zu bytes missing",
+					n ? strerror(errno) : "end", size);
+		data += n;
+		size -= (size_t)n;
+	}
+}
+
+static void
+expect_bytes(int fd, const char *want, size_t size)
+{
+	char *got = malloc(size + 1);
+
+	assert_non_null(got);
+	receive(fd, got, size);
+	got[size] = '\0';
+	if (memcmp(got, want, size))
+		fail_msg("got \"%.200s\", want \"%.200s\"", got, want);
+	free(got);
+}
+
+static void
+expect(int fd, const char *want)
+{
+	expect_bytes(fd, want, strlen(want));
+}
+
+static void
+expect_end(int fd)
+{
+	char byte;
+	ssize_t n = recv(fd, &byte, 1, 0);
+
+	if (n > 0)
+		fail_msg("got byte %u, want the end", (unsigned char)byte);
+	if (n < 0)
+		assert_int_equal(errno, ECONNRESET);
+	close(fd);
+}
+
+/* A line without its CR LF. */
+static void
+read_line(int fd, char *line, size_t size)
+{
+	size_t n = 0;
+
+	do {
+		assert_true(n + 1 < size);
+		receive(fd, line + n, 1);
+	} while (line[n++] != '\n');
+	assert_true(n >= 2 && line[n - 2] == '\r');
+	line[n - 2] = '\0';
+}
+
+/* A bulk string, terminated; its size. */
+static size_t
+read_bulk(int fd, char *value, size_t size)
+{
+	char line[64];
+	size_t n;
+
+	read_line(fd, line, sizeof(line));
+	assert_int_equal(line[0], '$');
+	n = strtoul(line + 1, NULL, 10);
+	assert_true(n + 2 <= size);
+	receive(fd, value, n + 2);
+	assert_memory_equal(value + n, "\r\n", 2);
+	value[n] = '\0';
+	return n;
+}
+
+static void
+expect_alive(void)
+{
+	int fd = client_open();
+
+	request(fd, "PING", NULL);
+	expect(fd, "+PONG\r\n");
+	close(fd);
+}
+
+/* A figure of INFO. */
+static long long
+info(const char *name)
+{
+	char text[8192], *at;
+	int fd = client_open();
+
+	request(fd, "INFO", NULL);
+	read_bulk(fd, text, sizeof(text));
+	close(fd);
+	at = strstr(text, name);
+	assert_non_null(at);
+	assert_int_equal(at[strlen(name)], ':');
+	return strtoll(at + strlen(name) + 1, NULL, 10);
+}
+
+/* ---- the server ---- */
+
+static void
+server_start(void)
+{
+	char data[64], line[256] = "";
+	const char *at;
+	int out[2];
+	FILE *f;
+
+	snprintf(data, sizeof(data), "%s/a.kvd", dir);
+	data_write("a.kvd", 'A');
+	data_write("b.kvd", 'B');
+	assert_int_equal(pipe(out), 0);
+	server = fork();
+	assert_true(server >= 0);
+	if (!server) {
+		dup2(out[1], 1);
+		dup2(log_fd, 2);
+		close(out[0]);
+		close(out[1]);
+		execl(program, program, "--port", "0", "--threads", "2",
+				"--store", store_name, "--data", data, NULL);
+		_exit(127);
+	}
+	close(out[1]);
+	f = fdopen(out[0], "r");
+	assert_non_null(f);
+	if (!fgets(line, sizeof(line), f))
+		fail_msg("%s did not start", program);
+	fclose(f);
+	at = strstr(line, " port ");
+	assert_non_null(at);
+	port = (uint16_t)atoi(at + 6);
+	assert_non_null(strstr(line, store_name));
+}
+
+static int
+server_stop(int with)
+{
+	int status;
+
+	kill(server, with);
+	assert_int_equal(waitpid(server, &status, 0), server);
+	if (status)
+		print_error("server ended with status %x\n",
+				(unsigned)status);
+	return status ? -1 : 0;
+}
+
+static int
+group_setup(void **state)
+{
+	(void)state;
+	server_start();
+	return 0;
+}
+
+static int
+group_teardown(void **state)
+{
+	(void)state;
+	return server_stop(SIGTERM);
+}
+
+/* ---- cases ---- */
+
+static void
+every_command_replies_to_the_byte(void **state)
+{
+	static const struct {
+		const char *request, *reply;
+	} rows[] = {
+		{ "PING", "+PONG\r\n" },
+		{ "ping hello", "$5\r\nhello\r\n" },
+		{ "PING a b", "-ERR wrong number of arguments for 'ping'"
+			" command\r\n" },
+		{ "ECHO hello", "$5\r\nhello\r\n" },
+		{ "ECHO", "-ERR wrong number of arguments for 'ECHO'"
+			" command\r\n" },
+		{ "GET k007", "$14\r\nvalue 007 of A\r\n" },
+		{ "GET empty", "$0\r\n\r\n" },
+		{ "GET k07", "$-1\r\n" },
+		{ "GET k0070", "$-1\r\n" },
+		{ "GET \"a\\x00\\r\\n b\"", "$7\r\nstrange\r\n" },
+		{ "GET \"a\\x00\\r\\n c\"", "$-1\r\n" },
+		{ "GET a b", "-ERR wrong number of arguments for 'GET'"
+			" command\r\n" },
+		{ "MGET k000 none k499", "*3\r\n$14\r\nvalue 000 of A\r\n"
+			"$-1\r\n$14\r\nvalue 499 of A\r\n" },
+		{ "MGET", "-ERR wrong number of arguments for 'MGET'"
+			" command\r\n" },
+		{ "EXISTS k000 k000 none big", ":3\r\n" },
+		{ "DBSIZE", ":503\r\n" },
+		{ "COMMAND COUNT", ":14\r\n" },
+		{ "COMMAND DOCS", "*0\r\n" },
+		{ "COMMAND INFO get none", "*2\r\n*6\r\n$3\r\nget\r\n:2\r\n"
+			"*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n$-1\r\n" },
+		{ "COMMAND x", "-ERR COMMAND takes nothing, COUNT, LIST, DOCS"
+			" or INFO <name>...\r\n" },
+		{ "CLIENT GETNAME", "$-1\r\n" },
+		{ "CLIENT SETNAME me", "+OK\r\n" },
+		{ "CLIENT GETNAME", "$2\r\nme\r\n" },
+		{ "CLIENT SETNAME \"a b\"", "-ERR Client names have at most 63"
+			" characters, no spaces, newlines or special ones"
+			"\r\n" },
+		{ "CLIENT SETINFO lib-name x", "+OK\r\n" },
+		{ "CLIENT KILL", "-ERR CLIENT takes ID, GETNAME, SETNAME"
+			" <name>, SETINFO <name> <value> or LIST\r\n" },
+		{ "CONFIG GET save", "*2\r\n$4\r\nsave\r\n$0\r\n\r\n" },
+		{ "CONFIG GET appendonly", "*2\r\n$10\r\nappendonly\r\n$2\r\n"
+			"no\r\n" },
+		{ "CONFIG GET none", "*0\r\n" },
+		{ "CONFIG GET *client* MAX*", "*2\r\n$10\r\nmaxclients\r\n"
+			"$5\r\n10000\r\n" },
+		{ "CONFIG REWRITE", "-ERR CONFIG takes GET <pattern>... or"
+			" SET <name> <value>...\r\n" },
+		{ "HELLO 3", "-NOPROTO unsupported protocol version\r\n" },
+		{ "SET a b", "-ERR unknown command 'SET'\r\n" },
+		{ "\"\\r\\nx\"", "-ERR unknown command '??x'\r\n" },
+		{ "RELOAD", "+OK\r\n" },
+		{ "RELOAD x", "-ERR wrong number of arguments for 'RELOAD'"
+			" command\r\n" },
+	};
+	int fd = client_open();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		send_text(fd, rows[i].request);
+		send_text(fd, "\r\n");
+		expect(fd, rows[i].reply);
+	}
+	request(fd, "QUIT", NULL);
+	expect(fd, "+OK\r\n");
+	expect_end(fd);
+}
+
+static void
+commands_tell_about_the_server(void **state)
+{
+	char text[8192], line[64];
+	int fd = client_open();
+
+	(void)state;
+	request(fd, "INFO", NULL);
+	read_bulk(fd, text, sizeof(text));
+	assert_non_null(strstr(text, "# Server\r\n"));
+	assert_non_null(strstr(text, "\r\n\r\n# Clients\r\n"));
+	assert_non_null(strstr(text, "\r\n\r\n# Stats\r\n"));
+	assert_non_null(strstr(text, "\r\n\r\n# Store\r\nstore:"));
+	request(fd, "INFO", "store", NULL);
+	read_bulk(fd, text, sizeof(text));
+	assert_int_equal(strncmp(text, "# Store\r\n", 9), 0);
+	assert_null(strstr(text, "# Server"));
+	request(fd, "INFO", "none", NULL);
+	expect(fd, "$0\r\n\r\n");
+	request(fd, "HELLO", "2", "SETNAME", "it", NULL);
+	expect(fd, "*14\r\n$6\r\nserver\r\n$3\r\nkvd\r\n");
+	for (int i = 0; i < 21; i++)
+		read_line(fd, line, sizeof(line));
+	assert_string_equal(line, "*0");
+	request(fd, "CLIENT", "LIST", NULL);
+	read_bulk(fd, text, sizeof(text));
+	assert_non_null(strstr(text, " name=it "));
+	request(fd, "COMMAND", "LIST", NULL);
+	expect(fd, "*14\r\n$3\r\nget\r\n$4\r\nmget\r\n");
+	for (int i = 0; i < 24; i++)
+		read_line(fd, line, sizeof(line));
+	assert_string_equal(line, "reload");
+	request(fd, "RANDOMKEY", NULL);
+	assert_true(read_bulk(fd, text, sizeof(text)) > 0);
+	request(fd, "CLIENT", "ID", NULL);
+	read_line(fd, line, sizeof(line));
+	assert_true(line[0] == ':' && atoi(line + 1) > 0);
+	close(fd);
+}
+
+static void
+inline_requests_stand_beside_arrays(void **state)
+{
+	int fd = client_open();
+
+	(void)state;
+	send_text(fd, "\r\n\n  PING \n*1\r\n$4\r\nPING\r\nECHO \"a b\"\r\n"
+			"echo 'c d'\n*0\r\nGET k000\r\n");
+	expect(fd, "+PONG\r\n+PONG\r\n$3\r\na b\r\n$3\r\nc d\r\n"
+			"$14\r\nvalue 000 of A\r\n");
+	close(fd);
+}
+
+static void
+pipelined_requests_are_answered_in_order(void **state)
+{
+	enum { N = 20000 };
+	char *out = malloc(N * 32), want[32];
+	size_t n = 0;
+	int fd = client_open();
+	pid_t writer;
+
+	(void)state;
+	assert_non_null(out);
+	for (int i = 0; i < N; i++)
+		n += (size_t)sprintf(out + n, "*2\r\n$3\r\nGET\r\n$4\r\n"
+				"k%03d\r\n", i % RECORDS);
+	writer = fork();
+	assert_true(writer >= 0);
+	if (!writer)
+		_exit(send_bytes(fd, out, n) ? 1 : 0);
+	for (int i = 0; i < N; i++) {
+		snprintf(want, sizeof(want), "$14\r\nvalue %03d of A\r\n",
+				i % RECORDS);
+		expect(fd, want);
+	}
+	waitpid(writer, NULL, 0);
+	free(out);
+	close(fd);
+}
+
+static void
+split_packets_make_whole_requests(void **state)
+{
+	static const char text[] = "*2\r\n$3\r\nGET\r\n$4\r\nk001\r\n"
+		"PING\r\n*3\r\n$4\r\nMGET\r\n$4\r\nk002\r\n$0\r\n\r\n";
+	int fd = client_open();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(text) - 1; i++)
+		assert_int_equal(send_bytes(fd, text + i, 1), 0);
+	expect(fd, "$14\r\nvalue 001 of A\r\n+PONG\r\n*2\r\n"
+			"$14\r\nvalue 002 of A\r\n$-1\r\n");
+	close(fd);
+}
+
+static void
+requests_up_to_the_limits_are_served(void **state)
+{
+	char *value = malloc(BIG), *got = malloc(BIG + 3), line[32];
+	int fd = client_open();
+
+	(void)state;
+	assert_true(value && got);
+	memset(value, 'x', BIG);
+	snprintf(line, sizeof(line), "*2\r\n$4\r\nECHO\r\n$%d\r\n", BIG);
+	send_text(fd, line);
+	assert_int_equal(send_bytes(fd, value, BIG), 0);
+	send_text(fd, "\r\n");
+	assert_int_equal(read_bulk(fd, got, BIG + 3), BIG);
+	assert_memory_equal(got, value, BIG);
+	send_text(fd, "*1024\r\n$6\r\nEXISTS\r\n");
+	for (int i = 1; i < 1024; i++)
+		send_text(fd, "$4\r\nk003\r\n");
+	expect(fd, ":1023\r\n");
+	close(fd);
+	free(value);
+	free(got);
+}
+
+static void
+malformed_input_is_refused_and_closed(void **state)
+{
+	static const struct {
+		const char *input, *reply;
+	} rows[] = {
+		{ "*1000000\r\n", "multibulk length above 1024" },
+		{ "*1025\r\n$1\r\n", "multibulk length above 1024" },
+		{ "*99999999999999999999\r\n", "multibulk length above 1024" },
+		{ "*-1\r\n", "invalid multibulk length" },
+		{ "*-1000\r\n", "invalid multibulk length" },
+		{ "*\r\n", "invalid multibulk length" },
+		{ "*abc\r\n", "invalid multibulk length" },
+		{ "* 1\r\n", "invalid multibulk length" },
+		{ "*00000000001\r\n", "invalid multibulk length" },
+		{ "*1\n$4\r\nPING\r\n", "invalid multibulk length" },
+		{ "*1\rx", "expected a line feed" },
+		{ "*1\r\n*1\r\n$4\r\nPING\r\n", "expected '$', got '*'" },
+		{ "*1\r\n:1\r\n", "expected '$', got ':'" },
+		{ "*1\r\n\001\r\n", "expected '$', got byte 1" },
+		{ "*1\r\n$999999999\r\n", "bulk length above 1048576" },
+		{ "*1\r\n$1048577\r\n", "bulk length above 1048576" },
+		{ "*1\r\n$-1\r\n", "invalid bulk length" },
+		{ "*1\r\n$\r\n", "invalid bulk length" },
+		{ "*1\r\n$4\r\nPINGPONG\r\n", "bulk string longer than"
+			" announced" },
+		{ "*1\r\n$4\r\nPING\rx", "expected a line feed" },
+		{ "ECHO \"open\r\n", "unbalanced quotes in request" },
+		{ "POST / HTTP/1.1\r\n", "this is not an HTTP server" },
+		{ "Host: localhost\r\n", "this is not an HTTP server" },
+	};
+	char want[160];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int fd = client_open();
+
+		send_text(fd, "PING\r\n");
+		expect(fd, "+PONG\r\n");
+		send_text(fd, rows[i].input);
+		/* what follows is not run, and does not lose the reply */
+		send_bytes(fd, "CONFIG SET maxclients 1\r\n", 25);
+		snprintf(want, sizeof(want), "-ERR Protocol error: %s\r\n",
+				rows[i].reply);
+		expect(fd, want);
+		expect_end(fd);
+	}
+	expect_alive();
+}
+
+static void
+long_input_is_refused(void **state)
+{
+	char *line = malloc(70000), *body = calloc(1, BIG);
+	int fd = client_open();
+
+	(void)state;
+	assert_true(line && body);
+	memset(line, 'x', 70000);
+	send_bytes(fd, line, 70000);
+	expect(fd, "-ERR Protocol error: too big inline request\r\n");
+	expect_end(fd);
+	fd = client_open();
+	for (int i = 0; i < 4000; i += 2)
+		memcpy(line + i, "a ", 2);
+	memcpy(line + 4000, "\r\n", 3);
+	send_bytes(fd, line, 4002);
+	expect(fd, "-ERR Protocol error: too many arguments in inline"
+			" request\r\n");
+	expect_end(fd);
+	fd = client_open();
+	send_bytes(fd, "PI\0NG\r\n", 7);
+	expect(fd, "-ERR Protocol error: zero byte in inline request\r\n");
+	expect_end(fd);
+	fd = client_open();
+	send_text(fd, "*3\r\n");
+	for (int i = 0; i < 2; i++) {
+		send_text(fd, "$1048576\r\n");
+		assert_int_equal(send_bytes(fd, body, BIG), 0);
+		send_text(fd, "\r\n");
+	}
+	send_text(fd, "$1\r\n");
+	expect(fd, "-ERR Protocol error: request above 2097152 bytes\r\n");
+	expect_end(fd);
+	free(line);
+	free(body);
+}
+
+/* Resident bytes of the server. */
+static long
+resident(void)
+{
+	char path[64];
+	long pages = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%ld/statm", (long)server);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%*s %ld", &pages), 1);
+	fclose(f);
+	return pages * sysconf(_SC_PAGESIZE);
+}
+
+static void
+promised_sizes_and_replies_cost_no_memory(void **state)
+{
+	enum { N = 100, GETS = 2000 };
+	long before = resident();
+	int fd[N], greedy = client_open();
+
+	(void)state;
+	for (int i = 0; i < N; i++) {
+		fd[i] = client_open();
+		send_text(fd[i], "*1024\r\n$1048576\r\nx");
+	}
+	/* asks for 2 GiB and reads none of it */
+	for (int i = 0; i < GETS; i++)
+		send_text(greedy, "GET big\r\n");
+	expect_alive();
+	assert_true(info("connected_clients") >= N + 1);
+	if (resident() - before > 64L * 1024 * 1024)
+		fail_msg("%ld bytes more", resident() - before);
+	for (int i = 0; i < N; i++)
+		close(fd[i]);
+	close(greedy);
+}
+
+static void
+random_bytes_do_no_harm(void **state)
+{
+	uint64_t seed = (uint64_t)time(NULL), x = seed | 1;
+	char bytes[4096];
+
+	(void)state;
+	print_message("seed %llu\n", (unsigned long long)seed);
+	for (int round = 0; round < 200; round++) {
+		int fd = client_open();
+		size_t n;
+		ssize_t r;
+
+		for (n = 0; n < sizeof(bytes); n++) {
+			x ^= x << 13;
+			x ^= x >> 7;
+			x ^= x << 17;
+			/* half the rounds: bytes that headers are made of */
+			bytes[n] = round & 1 ? (char)x :
+				"*$\r\n01234-GETk"[(x >> 20) % 15];
+		}
+		if (!(round & 1))
+			bytes[0] = '*';
+		send_bytes(fd, bytes, 1 + x % sizeof(bytes));
+		shutdown(fd, SHUT_WR);
+		do
+			r = recv(fd, bytes, sizeof(bytes), 0);
+		while (r > 0);
+		assert_true(r == 0 || errno == ECONNRESET);
+		close(fd);
+	}
+	expect_alive();
+}
+
+static void
+a_half_closed_client_gets_its_replies(void **state)
+{
+	char *got = malloc(BIG + 3);
+	int fd = client_open();
+
+	(void)state;
+	assert_non_null(got);
+	send_text(fd, "GET big\r\nRELOAD\r\nGET k004\r\nGET big\r\n"
+			"*2\r\n$3\r\nGE");
+	shutdown(fd, SHUT_WR);
+	assert_int_equal(read_bulk(fd, got, BIG + 3), BIG);
+	expect(fd, "+OK\r\n$14\r\nvalue 004 of A\r\n");
+	assert_int_equal(read_bulk(fd, got, BIG + 3), BIG);
+	expect_end(fd);
+	free(got);
+}
+
+static void
+clients_beyond_the_limit_are_refused(void **state)
+{
+	int first = client_open(), second;
+
+	(void)state;
+	request(first, "CONFIG", "SET", "maxclients", "1", NULL);
+	expect(first, "+OK\r\n");
+	second = client_open();
+	expect(second, "-ERR max number of clients reached\r\n");
+	expect_end(second);
+	request(first, "CONFIG", "SET", "maxclients", "10000", NULL);
+	expect(first, "+OK\r\n");
+	expect_alive();
+	close(first);
+}
+
+static void
+config_set_changes_all_or_nothing(void **state)
+{
+	int fd = client_open();
+
+	(void)state;
+	request(fd, "CONFIG", "SET", "maxclients", "77", "port", "1", NULL);
+	expect(fd, "-ERR CONFIG SET failed: fixed at the start: 'port'\r\n");
+	request(fd, "CONFIG", "SET", "maxclients", "77", "none", "1", NULL);
+	expect(fd, "-ERR CONFIG SET failed: no parameter 'none'\r\n");
+	request(fd, "CONFIG", "SET", "maxclients", "77",
+			"write-timeout-ms", "-5", NULL);
+	expect(fd, "-ERR CONFIG SET failed: bad value for"
+			" 'write-timeout-ms'\r\n");
+	request(fd, "CONFIG", "GET", "maxclients", NULL);
+	expect(fd, "*2\r\n$10\r\nmaxclients\r\n$5\r\n10000\r\n");
+	request(fd, "CONFIG", "SET", "data", "../a.kvd", NULL);
+	expect(fd, "-ERR CONFIG SET failed: bad value for 'data'\r\n");
+	request(fd, "CONFIG", "SET", "data", "..", NULL);
+	expect(fd, "-ERR CONFIG SET failed: bad value for 'data'\r\n");
+	request(fd, "CONFIG", "SET", "data", "", NULL);
+	expect(fd, "-ERR CONFIG SET failed: bad value for 'data'\r\n");
+	request(fd, "CONFIG", "SET", "maxclients", "9999",
+			"write-timeout-ms", "5000", NULL);
+	expect(fd, "+OK\r\n");
+	request(fd, "CONFIG", "SET", "maxclients", "10000",
+			"write-timeout-ms", "10000", NULL);
+	expect(fd, "+OK\r\n");
+	close(fd);
+}
+
+static void
+reload_is_in_order_within_a_pipeline(void **state)
+{
+	int fd = client_open();
+
+	(void)state;
+	send_text(fd, "GET k001\r\nCONFIG SET data b.kvd\r\nGET k001\r\n"
+			"RELOAD\r\nGET k001\r\nCONFIG SET data a.kvd\r\n"
+			"RELOAD\r\nGET k001\r\n");
+	expect(fd, "$14\r\nvalue 001 of A\r\n+OK\r\n"
+			"$14\r\nvalue 001 of A\r\n+OK\r\n"
+			"$14\r\nvalue 001 of B\r\n+OK\r\n+OK\r\n"
+			"$14\r\nvalue 001 of A\r\n");
+	close(fd);
+}
+
+static void
+a_broken_file_leaves_the_data_set(void **state)
+{
+	static const struct {
+		const char *bytes, *why;
+	} rows[] = {
+		{ "", "empty" },
+		{ "hello", "does not start with \"kvd-data 1 \"" },
+		{ "kvd-data 2 0\n", "does not start with \"kvd-data 1 \"" },
+		{ "kvd-data 1 x\n", "no number of records, or more than fit"
+			" into the file" },
+		{ "kvd-data 1 1", "no number of records, or more than fit"
+			" into the file" },
+		{ "kvd-data 1 4000000000\n1 1\nab\n", "no number of records,"
+			" or more than fit into the file" },
+		{ "kvd-data 1 2\n1 1\nab\nxxxxxxxxxxxxxx", "record 2, byte 20:"
+			" no sizes of a key (1 to 65536) and a value (to"
+			" 1048576)" },
+		{ "kvd-data 1 1\n0 1\nb\nxx", "record 1, byte 13: no sizes of"
+			" a key (1 to 65536) and a value (to 1048576)" },
+		{ "kvd-data 1 1\n1 1048577\nab\n", "record 1, byte 13: no sizes"
+			" of a key (1 to 65536) and a value (to 1048576)" },
+		{ "kvd-data 1 1\n1 100\nab\n", "record 1, byte 13: cut short" },
+		{ "kvd-data 1 1\n1 1\nabc\n", "record 1, byte 13: does not end"
+			" where its sizes say" },
+		{ "kvd-data 1 1\n1 1\nab\n1 1\nab\n", "byte 20: more than the 1"
+			" records it announces" },
+		{ "kvd-data 1 2\n1 1\nab\n1 1\nac\n", "key \"a\" comes"
+			" twice" },
+	};
+	char want[256];
+	int fd = client_open();
+	long long failed = info("reloads_failed");
+
+	(void)state;
+	request(fd, "CONFIG", "SET", "data", "broken.kvd", NULL);
+	expect(fd, "+OK\r\n");
+	request(fd, "RELOAD", NULL);
+	expect(fd, "-ERR reload failed, the data set stays: broken.kvd: "
+			"No such file or directory\r\n");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		data_bytes("broken.kvd", rows[i].bytes, strlen(rows[i].bytes));
+		request(fd, "RELOAD", NULL);
+		snprintf(want, sizeof(want), "-ERR reload failed, the data set"
+				" stays: broken.kvd: %s\r\n", rows[i].why);
+		expect(fd, want);
+		request(fd, "GET", "k002", NULL);
+		expect(fd, "$14\r\nvalue 002 of A\r\n");
+	}
+	assert_int_equal(info("reloads_failed") - failed,
+			1 + sizeof(rows) / sizeof(rows[0]));
+	data_bytes("broken.kvd", "kvd-data 1 0\n", 13);
+	send_text(fd, "RELOAD\r\nDBSIZE\r\nGET k002\r\nRANDOMKEY\r\n"
+			"CONFIG SET data a.kvd\r\nRELOAD\r\nDBSIZE\r\n");
+	expect(fd, "+OK\r\n:0\r\n$-1\r\n$-1\r\n+OK\r\n+OK\r\n:503\r\n");
+	close(fd);
+}
+
+static void
+a_reply_outlives_its_data_set(void **state)
+{
+	char *got = malloc(BIG + 3), *want = malloc(BIG);
+	int slow = client_open(), fd = client_open();
+
+	(void)state;
+	assert_true(got && want);
+	memset(want, 'A', BIG);
+	/* more than the socket buffers take: the last replies wait inside */
+	for (int i = 0; i < 20; i++)
+		request(slow, "GET", "big", NULL);
+	for (int i = 0; i < 4; i++) {
+		request(fd, "CONFIG", "SET", "data",
+				i & 1 ? "a.kvd" : "b.kvd", NULL);
+		expect(fd, "+OK\r\n");
+		request(fd, "RELOAD", NULL);
+		expect(fd, "+OK\r\n");
+	}
+	assert_int_equal(read_bulk(slow, got, BIG + 3), BIG);
+	assert_memory_equal(got, want, BIG);
+	for (int i = 1; i < 20; i++) {
+		assert_int_equal(read_bulk(slow, got, BIG + 3), BIG);
+		/* of either set, and all of one */
+		memset(want, got[0], BIG);
+		assert_memory_equal(got, want, BIG);
+	}
+	close(slow);
+	close(fd);
+	free(got);
+	free(want);
+}
+
+static void
+a_client_that_does_not_read_is_closed(void **state)
+{
+	int slow, fd = client_open();
+	long long clients;
+	time_t end = time(NULL) + WAIT_S;
+
+	(void)state;
+	request(fd, "CONFIG", "SET", "write-timeout-ms", "300", NULL);
+	expect(fd, "+OK\r\n");
+	slow = client_open();
+	for (int i = 0; i < 100; i++)
+		request(slow, "GET", "big", NULL);
+	do
+		clients = info("connected_clients");
+	while (clients > 2 && time(NULL) < end);
+	/* this one and the one that asks */
+	assert_int_equal(clients, 2);
+	request(fd, "CONFIG", "SET", "write-timeout-ms", "10000", NULL);
+	expect(fd, "+OK\r\n");
+	close(slow);
+	close(fd);
+}
+
+static void
+a_large_mget_is_refused_before_it_is_built(void **state)
+{
+	int fd = client_open();
+
+	(void)state;
+	send_text(fd, "*66\r\n$4\r\nMGET\r\n");
+	for (int i = 0; i < 65; i++)
+		send_text(fd, "$3\r\nbig\r\n");
+	expect(fd, "-ERR reply of 68157440 bytes, at most 67108864\r\n");
+	request(fd, "PING", NULL);
+	expect(fd, "+PONG\r\n");
+	close(fd);
+}
+
+/* ---- replacing under load ---- */
+
+struct reader {
+	pthread_t thread;
+	pthread_barrier_t *start;
+	uint32_t *stop;
+	long replies, sets[2], mixed;
+};
+
+/* cmocka's assertions are for the main thread: figures are looked at there */
+static void *
+read_sets(void *arg)
+{
+	static const char ask[] = "*5\r\n$4\r\nMGET\r\n$4\r\nk000\r\n"
+		"$4\r\nk123\r\n$4\r\nk321\r\n$4\r\nk499\r\n";
+	/* "*4\r\n" and four times "$14\r\nvalue 000 of A\r\n" */
+	enum { SIZE = 4 + 4 * 21, FIRST = 4 + 18 };
+	struct reader *r = arg;
+	char got[SIZE];
+	int fd = client_open();
+
+	pthread_barrier_wait(r->start);
+	/* relaxed: only ends the loop */
+	while (!__atomic_load_n(r->stop, __ATOMIC_RELAXED)) {
+		size_t n = 0;
+		ssize_t k;
+
+		if (send_bytes(fd, ask, sizeof(ask) - 1))
+			break;
+		for (; n < SIZE; n += (size_t)k) {
+			k = recv(fd, got + n, SIZE - n, 0);
+			if (k <= 0)
+				goto out;
+		}
+		r->replies++;
+		for (int i = 1; i < 4; i++)
+			r->mixed += got[FIRST + i * 21] != got[FIRST];
+		r->sets[got[FIRST] == 'B']++;
+	}
+out:
+	close(fd);
+	return NULL;
+}
+
+static void
+no_reply_mixes_two_data_sets(void **state)
+{
+	enum { READERS = 4, ROUNDS = 60 };
+	struct reader reader[READERS] = { 0 };
+	pthread_barrier_t start;
+	uint32_t stop = 0;
+	long long reloads = info("reloads");
+	long sets[2] = { 0 };
+	int fd = client_open();
+
+	(void)state;
+	pthread_barrier_init(&start, NULL, READERS + 1);
+	for (int i = 0; i < READERS; i++) {
+		reader[i].start = &start;
+		reader[i].stop = &stop;
+		assert_int_equal(pthread_create(&reader[i].thread, NULL,
+					read_sets, &reader[i]), 0);
+	}
+	pthread_barrier_wait(&start);
+	for (int i = 0; i < ROUNDS; i++) {
+		request(fd, "CONFIG", "SET", "data",
+				i & 1 ? "a.kvd" : "b.kvd", NULL);
+		expect(fd, "+OK\r\n");
+		if (i % 3 == 0)
+			kill(server, SIGHUP);
+		request(fd, "RELOAD", NULL);
+		expect(fd, "+OK\r\n");
+	}
+	/* relaxed: only ends the loops */
+	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+	for (int i = 0; i < READERS; i++) {
+		pthread_join(reader[i].thread, NULL);
+		assert_true(reader[i].replies > 0);
+		assert_int_equal(reader[i].mixed, 0);
+		sets[0] += reader[i].sets[0];
+		sets[1] += reader[i].sets[1];
+	}
+	pthread_barrier_destroy(&start);
+	/* otherwise nothing could have been mixed */
+	assert_true(sets[0] > 0 && sets[1] > 0);
+	assert_true(info("reloads") - reloads >= ROUNDS);
+	close(fd);
+}
+
+static void
+replaced_data_sets_are_freed(void **state)
+{
+	time_t end = time(NULL) + WAIT_S;
+
+	(void)state;
+	if (strcmp(store_name, "own"))
+		skip();
+	assert_true(info("retired_objects") > 0);
+	while (info("pending_objects") > 0 && time(NULL) < end)
+		;
+	assert_int_equal(info("pending_objects"), 0);
+	assert_int_equal(info("freed_objects"), info("retired_objects"));
+}
+
+static void
+sighup_reads_the_file_again(void **state)
+{
+	time_t end = time(NULL) + WAIT_S;
+	char got[64] = "";
+	int fd = client_open();
+
+	(void)state;
+	data_write("a.kvd", 'C');
+	kill(server, SIGHUP);
+	while (strcmp(got, "value 001 of C") && time(NULL) < end) {
+		request(fd, "GET", "k001", NULL);
+		read_bulk(fd, got, sizeof(got));
+	}
+	assert_string_equal(got, "value 001 of C");
+	data_write("a.kvd", 'A');
+	request(fd, "RELOAD", NULL);
+	expect(fd, "+OK\r\n");
+	close(fd);
+}
+
+static void
+sigusr1_dumps_and_serving_goes_on(void **state)
+{
+	time_t end = time(NULL) + WAIT_S;
+	off_t before = lseek(log_fd, 0, SEEK_END);
+
+	(void)state;
+	kill(server, SIGUSR1);
+	while (lseek(log_fd, 0, SEEK_END) == before && time(NULL) < end)
+		expect_alive();
+	assert_true(lseek(log_fd, 0, SEEK_END) > before);
+}
+
+/* Clients in every state are there when the server ends: see group_teardown */
+static void
+clients_are_left_for_the_end(void **state)
+{
+	int fd = client_open();
+
+	(void)state;
+	send_text(client_open(), "*2\r\n$3\r\nGE");
+	send_text(client_open(), "PIN");
+	for (int i = 0; i < 20; i++)
+		send_text(fd, "GET big\r\n");
+	send_text(client_open(), "RELOAD\r\nRELOAD\r\n");
+	expect_alive();
+}
+
+/* ---- the command line ---- */
+
+static int
+run(const char *a, const char *b, const char *c, const char *d)
+{
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (!pid) {
+		dup2(log_fd, 1);
+		dup2(log_fd, 2);
+		execl(program, program, a, b, c, d, NULL);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void
+wrong_options_are_refused(void **state)
+{
+	(void)state;
+	assert_int_equal(run("--help", NULL, NULL, NULL), 0);
+	assert_int_equal(run("--port", "0", NULL, NULL), 2);
+	assert_int_equal(run("--port", "65536", NULL, NULL), 2);
+	assert_int_equal(run("--port", "x", NULL, NULL), 2);
+	assert_int_equal(run("--threads", "0", NULL, NULL), 2);
+	assert_int_equal(run("--maxclients", "0", NULL, NULL), 2);
+	assert_int_equal(run("--store", "none", NULL, NULL), 2);
+	assert_int_equal(run("--none", NULL, NULL, NULL), 2);
+	assert_int_equal(run("--data", "x", "y", NULL), 2);
+	assert_int_equal(run("--data", "/nowhere/x", NULL, NULL), 1);
+	assert_int_equal(run("--data", "/dev/null", "--port", "0"), 1);
+	assert_int_equal(run("--data", dir, "--bind", "nonsense"), 1);
+}
+
+static int
+run_store(const char *name)
+{
+	static const struct CMUnitTest cases[] = {
+		cmocka_unit_test(every_command_replies_to_the_byte),
+		cmocka_unit_test(commands_tell_about_the_server),
+		cmocka_unit_test(inline_requests_stand_beside_arrays),
+		cmocka_unit_test(pipelined_requests_are_answered_in_order),
+		cmocka_unit_test(split_packets_make_whole_requests),
+		cmocka_unit_test(requests_up_to_the_limits_are_served),
+		cmocka_unit_test(malformed_input_is_refused_and_closed),
+		cmocka_unit_test(long_input_is_refused),
+		cmocka_unit_test(promised_sizes_and_replies_cost_no_memory),
+		cmocka_unit_test(random_bytes_do_no_harm),
+		cmocka_unit_test(a_half_closed_client_gets_its_replies),
+		cmocka_unit_test(clients_beyond_the_limit_are_refused),
+		cmocka_unit_test(config_set_changes_all_or_nothing),
+		cmocka_unit_test(reload_is_in_order_within_a_pipeline),
+		cmocka_unit_test(a_broken_file_leaves_the_data_set),
+		cmocka_unit_test(a_reply_outlives_its_data_set),
+		cmocka_unit_test(a_client_that_does_not_read_is_closed),
+		cmocka_unit_test(a_large_mget_is_refused_before_it_is_built),
+		cmocka_unit_test(no_reply_mixes_two_data_sets),
+		cmocka_unit_test(replaced_data_sets_are_freed),
+		cmocka_unit_test(sighup_reads_the_file_again),
+		cmocka_unit_test(sigusr1_dumps_and_serving_goes_on),
+		cmocka_unit_test(clients_are_left_for_the_end),
+	};
+
+	store_name = name;
+	return cmocka_run_group_tests_name(name, cases, group_setup,
+			group_teardown);
+}
+
+static void
+show_log(void)
+{
+	char bytes[4096];
+	ssize_t n;
+
+	lseek(log_fd, 0, SEEK_SET);
+	while ((n = read(log_fd, bytes, sizeof(bytes))) > 0)
+		fwrite(bytes, 1, (size_t)n, stderr);
+}
+
+int
+main(void)
+{
+	static const char *const stores[] = { "own", "rwlock", "mutex", "gil" };
+	static const char *const files[] = { "a.kvd", "b.kvd", "broken.kvd" };
+	static const struct CMUnitTest options[] = {
+		cmocka_unit_test(wrong_options_are_refused),
+	};
+	char path[64];
+	int failed = 0;
+
+	program = getenv("KVD") ? getenv("KVD") : "examples/kvd/kvd";
+	if (!mkdtemp(dir)) {
+		perror(dir);
+		return 1;
+	}
+	snprintf(path, sizeof(path), "%s/log", dir);
+	log_fd = fileno(tmpfile());
+	for (size_t i = 0; i < sizeof(stores) / sizeof(stores[0]); i++)
+		if (!getenv("KVD_STORE") ||
+				!strcmp(getenv("KVD_STORE"), stores[i]))
+			failed += run_store(stores[i]);
+	failed += cmocka_run_group_tests_name("options", options, NULL, NULL);
+	if (failed)
+		show_log();
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
+		unlink(path);
+	}
+	rmdir(dir);
+	return failed ? 1 : 0;
+}
