@@ -18,19 +18,21 @@
 
 static atomic_int count;	/* relaxed load and store are what ++ does */
 
+static unsigned seeds[] = { 1, 2 };
+
 static void *
-use_by_count(void *arg)
+use_by_count(void *seed)
 {
 	int n;
 
 	for (int i = 0; i < 2 * TIMES; i++) {
 		n = atomic_load_explicit(&count, memory_order_relaxed);
-		if (i % 1000 == 0)
+		if (rand_r(seed) % 1000 == 0)
 			sched_yield();
 		n += i % 2 ? -1 : 1;
 		atomic_store_explicit(&count, n, memory_order_relaxed);
 	}
-	return arg;
+	return NULL;
 }
 
 /* ---- handles ---- */
@@ -67,7 +69,7 @@ put(int port)
 }
 
 static void *
-use_by_handle(void *arg)
+use_by_handle(void *unused)
 {
 	struct own_shared seen = { 0 };
 	int r;
@@ -83,7 +85,7 @@ use_by_handle(void *arg)
 		used_after += config_get(&seen)->port == 0;
 		own_shared_release(&seen);
 	}
-	return arg;
+	return unused;
 }
 
 static void
@@ -91,8 +93,8 @@ run_twice(void *(*fn)(void *))
 {
 	pthread_t one, two;
 
-	if (pthread_create(&one, NULL, fn, NULL) ||
-			pthread_create(&two, NULL, fn, NULL))
+	if (pthread_create(&one, NULL, fn, &seeds[0]) ||
+			pthread_create(&two, NULL, fn, &seeds[1]))
 		abort();
 	pthread_join(one, NULL);
 	pthread_join(two, NULL);
