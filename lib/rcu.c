@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rcu.c - lib/rcu.h on liburcu memb, or on the scheduler
+ * rcu.c - lib/rcu.h on liburcu, or on the scheduler
+ *
+ * The bp flavour, whose threads register by themselves. memb, a little cheaper,
+ * asserts that a thread registers once: a program that uses memb too would
+ * stop at its own rcu_register_thread() in each thread that libown knows, and
+ * doc/design/rcu.md shows it. Where membarrier must not be used, mb.
  *
  * By default liburcu's exported functions are called. OWN_LGPL_INLINE (from
  * --enable-lgpl-inline) compiles its LGPL inline functions into this file.
@@ -53,29 +58,38 @@ own_i_rcu_synchronize(void)
 #if defined(OWN_LGPL_INLINE) && !defined(OWN__TSAN)
 #define _LGPL_SOURCE
 #endif
-#include <urcu/urcu-memb.h>
+#include <urcu/urcu-bp.h>
+#include <urcu/urcu-mb.h>
 
 #ifdef OWN__TSAN
 void __tsan_acquire(void *key);
 void __tsan_release(void *key);
 #endif
 
+/* relaxed: constant since the first record */
+#define FENCED()	OWN__UNLIKELY(own__load(&own_i_fenced, OWN__RELAXED))
+
 void
 own_i_rcu_register(void)
 {
-	urcu_memb_register_thread();
+	if (FENCED())
+		urcu_mb_register_thread();
 }
 
 void
 own_i_rcu_unregister(void)
 {
-	urcu_memb_unregister_thread();
+	if (FENCED())
+		urcu_mb_unregister_thread();
 }
 
 void
 own_i_rcu_lock(void)
 {
-	urcu_memb_read_lock();
+	if (FENCED())
+		urcu_mb_read_lock();
+	else
+		urcu_bp_read_lock();
 }
 
 void
@@ -85,13 +99,19 @@ own_i_rcu_unlock(void)
 	/* G1: before the section ends, for whoever waits for that */
 	__tsan_release(own_i_this);
 #endif
-	urcu_memb_read_unlock();
+	if (FENCED())
+		urcu_mb_read_unlock();
+	else
+		urcu_bp_read_unlock();
 }
 
 void
 own_i_rcu_synchronize(void)
 {
-	urcu_memb_synchronize_rcu();
+	if (FENCED())
+		urcu_mb_synchronize_rcu();
+	else
+		urcu_bp_synchronize_rcu();
 #ifdef OWN__TSAN
 	/* G1 */
 	OWN_I_EACH_RECORD(record)

@@ -4,12 +4,11 @@
  *
  * RCU protects paths (tables being resized, whatever a traversal walks through
  * between objects); slots protect objects. Only read sections and grace
- * periods of liburcu's memb flavour are used: no cds_* structure, no call_rcu,
+ * periods of liburcu are used: no cds_* structure, no call_rcu,
  * no defer_rcu. Nothing of liburcu is included here; lib/rcu.c does that, for
  * versions 0.13 and later.
  *
- * Threads  own_i_register() registers each thread, so a read section needs a
- *          record: never call these on a thread without one.
+ * Threads  Only threads with a record, as own_i_self() makes one.
  * Blocking own_i_rcu_synchronize() waits for all read sections that began
  *          before it. Never call it, or wait for anything, inside a section.
  */

@@ -109,20 +109,6 @@ AC_DEFUN([OWN_CHECK_FLAG], [
 	AS_VAR_POPDEF([known])
 ])
 
-# OWN_REQUIRE(PREFIX, MODULE, OTHER-MODULE, PACKAGE)
-# A library there is no libown without, by either of two pkg-config modules.
-AC_DEFUN([OWN_REQUIRE], [
-	PKG_CHECK_MODULES([$1], [$2], [own_$1_module="$2"],
-		[PKG_CHECK_MODULES([$1_OTHER], [$3], [
-			own_$1_module="$3"
-			$1_CFLAGS=$$1_OTHER_CFLAGS
-			$1_LIBS=$$1_OTHER_LIBS],
-		[AC_MSG_ERROR([libown needs $2; install it (Debian: $4), or set PKG_CONFIG_PATH])])])
-	own_$1_module=${own_$1_module%% *}
-	own_$1_version=`$PKG_CONFIG --modversion $own_$1_module 2>/dev/null`
-	AC_SUBST([own_$1_module])
-])
-
 # OWN_PART(NAME, PREFIX, MODULES, PACKAGES)
 # A part of the tree that is built if its libraries are there. --enable-NAME
 # insists, --disable-NAME does without. Sets own_part_NAME to yes, or to no and
