@@ -27,14 +27,11 @@
  */
 #if defined(OWN_MODEL)
 #define OWN_I_BATCH_OBJECTS	2u
-#define OWN_I_BIAS_READS	1u
 #elif defined(OWN_CHECKED) || defined(OWN__TSAN) ||			\
 	defined(__SANITIZE_ADDRESS__) || defined(OWN_BUGS)
 #define OWN_I_BATCH_OBJECTS	8u
-#define OWN_I_BIAS_READS	64u
 #else
 #define OWN_I_BATCH_OBJECTS	1024u
-#define OWN_I_BIAS_READS	2048u
 #endif
 #define OWN_I_BATCH_BYTES	(256u * 1024)
 

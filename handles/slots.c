@@ -222,6 +222,9 @@ slot_ref(struct own_i_block *block, unsigned i)
 static void
 block_init(struct own_i_block *block, uint32_t first, uint32_t record)
 {
+#ifdef OWN_MODEL
+	own_m_keep(block);
+#endif
 	memset(block, 0, sizeof(*block));
 	block->first = first;
 	for (uint32_t i = 0; i < OWN__SLOTS; i++)
@@ -328,8 +331,9 @@ record_new(void)
 	record = own_i_alloc(sizeof(*record), 64);
 	if (!record)
 		goto none;
-	memset(record, 0, sizeof(*record));
 	block_init(&record->block, 0, id);
+	memset(&record->next, 0, sizeof(*record) -
+			offsetof(struct own_i_record, next));
 	record->id = id;
 	record->used = 1;
 	/* relaxed: only a first guess for the CAS */
@@ -464,13 +468,18 @@ own_i_slot_find(struct own_i_record *of, const uint64_t *word, unsigned kinds,
 			/* S2: acquire, pairs with own_i_slot_store() */
 			uintptr_t object = own__load(&b->s.object[i],
 					OWN__ACQUIRE);
+			uint64_t kind;
 
 			if ((object & ~OWN__NOTE) != (uintptr_t)word ||
 					slot == except)
 				continue;
 			/* acquire: pairs with own_i_slot_kind() */
-			if (kinds & OWN_I_KIND(own__load(&slot->how,
-					OWN__ACQUIRE) & OWN__HOW_KIND))
+			kind = own__load(&slot->how, OWN__ACQUIRE) &
+				OWN__HOW_KIND;
+			/* a note on its way to another kind is no HOLD */
+			if (kind == OWN__HOW_HOLD && (object & OWN__NOTE))
+				continue;
+			if (kinds & OWN_I_KIND(kind))
 				return slot;
 		}
 	return NULL;

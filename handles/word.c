@@ -28,7 +28,6 @@
 
 #define LOW(w)		((uint32_t)(w))
 #define READS(w)	((uint32_t)((w) >> 32))
-#define FLAGS(w)	((w) & ~((uint64_t)UINT32_MAX << 32))
 #define READS_COST_NS	16u	/* what a counted read costs over a biased */
 #define REVOKE_RATIO	9u	/* inhibition: a multiple of what it cost */
 
@@ -202,15 +201,6 @@ own_i_word_uncount(uint64_t *word)
 
 /* ---- claim ---- */
 
-/* Counted reads still missing until bias: at least the usual number again. */
-static uint64_t
-inhibited(uint64_t w, uint64_t reads_min)
-{
-	uint64_t reads = READS(w) > reads_min ? READS(w) : reads_min;
-
-	return FLAGS(w) | reads << 32;
-}
-
 int
 own_i_word_take(struct own_i_record *self, struct own_i_slot s, uint64_t *word,
 		uint64_t deadline_ns, int orphan_ok, uint64_t *ret_seen)
@@ -231,7 +221,7 @@ again:
 			return orphan_ok ? -EINVAL : own_i_refuse(self, s,
 					word, "unique", -EOWNERDEAD);
 		if (!(w & OWN__WRITER)) {
-			next = inhibited(w, OWN_I_BIAS_READS) | OWN__WRITER;
+			next = own__word_claimed(w, OWN__BIAS_READS) | OWN__WRITER;
 			/* I5: for those who may still sleep */
 			if (slept && !own__bug(OWN_BUG_FORGET_WAITERS))
 				next |= OWN__WAITERS;
@@ -466,8 +456,9 @@ own_i_word_unwriter(uint64_t *word, int drained, uint64_t plus,
 		next = w & ~(uint64_t)(OWN__WRITER | OWN__WAITERS |
 				OWN__ORPHAN);
 		if (drained && (w & OWN__BIASED))
-			next = inhibited(next & ~(uint64_t)OWN__BIASED,
-					OWN_I_BIAS_READS +
+			next = own__word_claimed(next &
+					~(uint64_t)OWN__BIASED,
+					OWN__BIAS_READS +
 					own_i_fence_cost_ns() * REVOKE_RATIO /
 					READS_COST_NS);
 		next = (next + plus) | orphan;
@@ -499,7 +490,7 @@ own_i_word_upgrade_try(struct own_i_record *self, struct own_i_slot s,
 		if (w & OWN__WRITER)
 			return own_i_refuse(self, s, word, "unique", -EBUSY);
 	/* W1: acquires; seq_cst: with the loads of the scan, the fallback */
-	while (!own__cas(word, &w, inhibited(w, OWN_I_BIAS_READS) |
+	while (!own__cas(word, &w, own__word_claimed(w, OWN__BIAS_READS) |
 			OWN__WRITER, OWN__SEQ_CST));
 	r = own_i_word_drain(self, s, word, w, OWN__TRY, s.meta);
 	if (r) {

@@ -343,6 +343,58 @@ slow:
 	return 0;
 }
 
+#ifndef OWN_NO_INLINE
+/*
+ * The claim of an OWN_EXCLUSIVE cell that nobody holds and that is not biased:
+ * one compare-and-swap. Otherwise NULL, nothing changed, and the library does
+ * it.
+ */
+OWN__INLINE void *
+own__cell_claim_inline(struct own_cell *cell, const struct own_site *site,
+		uint64_t *ret_how)
+{
+	struct own__record *self = own__self;
+	uint64_t w, how;
+	void *object;
+	unsigned i = 0;
+
+	if (OWN__UNLIKELY(!self || cell->policy != OWN_EXCLUSIVE))
+		return NULL;
+	/* relaxed: only a first guess for the CAS */
+	w = own__load(&cell->word, OWN__RELAXED);
+	if (OWN__UNLIKELY(w & UINT32_MAX))
+		return NULL;
+	/* relaxed: this thread's own slots */
+	while (own__load(&self->object[i], OWN__RELAXED))
+		if (++i == OWN__SLOTS)
+			return NULL;
+	how = own__load(&self->slot[i].how, OWN__RELAXED) + OWN__HOW_SEQ_ONE;
+	/* relaxed: for reports; D4: a note before the CAS, UNIQUE after it */
+	own__store(&self->slot[i].how, how | OWN__HOW_TRYING, OWN__RELAXED);
+	own__store(&self->slot[i].site, site, OWN__RELAXED);
+	own__store(&self->slot[i].container, (uintptr_t)cell, OWN__RELAXED);
+	own__store(&self->object[i], (uintptr_t)&cell->word | OWN__NOTE,
+			OWN__RELEASE);
+	/* W1: acquire, pairs with own_i_word_unwriter(). I2: without BIASED
+	 * no slot HOLDs it, and the count is 0: nothing to drain */
+	if (OWN__LIKELY(own__cas(&cell->word, &w, own__word_claimed(w,
+			OWN__BIAS_READS) | OWN__WRITER, OWN__ACQUIRE))) {
+		how |= OWN__HOW_UNIQUE;
+		own__store(&self->slot[i].how, how, OWN__RELEASE);
+		/* relaxed: changes only under WRITER */
+		object = own__load(&cell->current, OWN__RELAXED);
+		*ret_how = how;
+		if (OWN__LIKELY(object != NULL))
+			return object;
+		own__unique_end(cell, how);
+		return NULL;
+	}
+	own__store(&self->slot[i].how, how, OWN__RELEASE);
+	own__store(&self->object[i], (uintptr_t)0, OWN__RELEASE);
+	return NULL;
+}
+#endif
+
 OWN__VERB_BODY OWN__INLINE int
 own__cell_claim_any(struct own_cell *cell, uint64_t deadline_ns,
 		struct own_unique *ret, const struct own_site *site)
@@ -352,7 +404,11 @@ own__cell_claim_any(struct own_cell *cell, uint64_t deadline_ns,
 	int r;
 
 	own_require(ret->object == NULL, "own_cell_claim: handle in use", site);
-	object = own__cell_claim(cell, deadline_ns, site, &how, &r);
+#ifndef OWN_NO_INLINE
+	object = own__cell_claim_inline(cell, site, &how);
+	if (OWN__UNLIKELY(!object))
+#endif
+		object = own__cell_claim(cell, deadline_ns, site, &how, &r);
 	if (!object) {
 		if (!r)
 			__builtin_unreachable();

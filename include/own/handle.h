@@ -59,6 +59,28 @@ struct OWN__CAPABILITY("shared handle") own_shared {
 #define OWN__COUNT_ONE	0x100u
 #define OWN__COUNT_MASK	0xffffff00u
 
+/*
+ * Counted reads without a write that buy the bias. Capacities shrink in
+ * checked, model and sanitizer builds, so that a second of stress meets them.
+ */
+#if defined(OWN_MODEL)
+#define OWN__BIAS_READS	1u
+#elif defined(OWN_CHECKED) || defined(OWN__TSAN) || defined(OWN_BUGS) ||	\
+	defined(__SANITIZE_ADDRESS__)
+#define OWN__BIAS_READS	64u
+#else
+#define OWN__BIAS_READS	2048u
+#endif
+
+/* What a claim makes of a word: at least that many reads have to come again. */
+OWN__INLINE uint64_t
+own__word_claimed(uint64_t w, uint64_t reads_min)
+{
+	uint64_t reads = w >> 32 > reads_min ? w >> 32 : reads_min;
+
+	return (w & UINT32_MAX) | reads << 32;
+}
+
 /* The header before each payload. type's upper 16 bits: doc/design/reclaim.md */
 struct own__header {
 	uint64_t word;
@@ -381,6 +403,39 @@ own_shared_release(struct own_shared *handle)
 	own__shared_end(object, how);
 }
 
+#ifndef OWN_NO_INLINE
+/*
+ * The end of a unique handle in place, if nobody waits and nothing is to be
+ * done about bias; else 0, and the library does it.
+ */
+OWN__INLINE int
+own__unique_end_inline(uint64_t how)
+{
+	struct own__record *self = own__self;
+	unsigned i = (unsigned)how & (OWN__SLOTS - 1);
+	uint64_t *word, w;
+
+	/* relaxed: this thread's own slot */
+	if (OWN__UNLIKELY((how & OWN__HOW_KIND) != OWN__HOW_UNIQUE || !self ||
+			own__load(&self->slot[i].how, OWN__RELAXED) != how))
+		return 0;
+	word = (uint64_t *)(own__load(&self->object[i], OWN__RELAXED) &
+			~OWN__NOTE);
+	/* relaxed: only a first guess for the CAS */
+	w = own__load(word, OWN__RELAXED);
+	if (OWN__UNLIKELY(w & (OWN__BIASED | OWN__WAITERS)))
+		return 0;
+	/* W1: release, pairs with share and own_i_word_take() */
+	if (OWN__UNLIKELY(!own__cas(word, &w, w & ~(uint64_t)OWN__WRITER &
+			~(uint64_t)OWN__ORPHAN, OWN__RELEASE)))
+		return 0;
+	/* a NOTE ends: nobody waits for that, so no look at wanted */
+	own__store(&self->slot[i].how, how & ~OWN__HOW_KIND, OWN__RELEASE);
+	own__store(&self->object[i], (uintptr_t)0, OWN__RELEASE);
+	return 1;
+}
+#endif
+
 OWN__VERB_BODY OWN__INLINE void
 own_unique_release(struct own_unique *handle)
 {
@@ -392,6 +447,10 @@ own_unique_release(struct own_unique *handle)
 	handle->object = NULL;
 	handle->how = 0;
 	own__tsan_unique_end(object);
+#ifndef OWN_NO_INLINE
+	if (own__unique_end_inline(how))
+		return;
+#endif
 	own__unique_end(object, how);
 }
 
@@ -406,6 +465,10 @@ own_unique_commit(struct own_unique *handle)
 	handle->object = NULL;
 	handle->how = 0;
 	own__tsan_unique_end(object);
+#ifndef OWN_NO_INLINE
+	if (own__unique_end_inline(how))
+		return;
+#endif
 	own__unique_commit(object, how);
 }
 
