@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * deadlock.c - scenarios of the deadlock check, as model/spin/deadlock.pml
+ *
+ * Slices are on: a timed-out slice runs the check. Who runs out of time is the
+ * scheduler's choice, or comes when nobody else can run.
+ */
+#include "model/support.h"
+
+static int victims;
+
+static void
+begin(uint32_t policy)
+{
+	support_begin(policy, 3);
+	own_i_slice_ns = 1000;
+	victims = 0;
+}
+
+static void
+begin_exclusive(void)
+{
+	begin(OWN_EXCLUSIVE);
+}
+
+static void
+begin_versioned(void)
+{
+	begin(OWN_VERSIONED);
+}
+
+/* Takes first, then second; 1 if it was told that it never could. */
+static int
+two(unsigned first, unsigned second)
+{
+	struct own_unique u = { NULL, 0 }, v = { NULL, 0 };
+	int r;
+
+	must(own_cell_claim(cells[first], &u));
+	r = own_cell_claim(cells[second], &v);
+	own_m_assert(r == 0 || r == -EDEADLK, "granted, or -EDEADLK");
+	if (r) {
+		const struct own_conflict *why = own_conflict_last();
+
+		own_m_assert(why && why->error == -EDEADLK &&
+				why->parties_n >= 2, "the cycle is reported");
+		victims++;
+	}
+	own_unique_release(&v);
+	own_unique_release(&u);
+	return r != 0;
+}
+
+static void
+opposite(unsigned me)
+{
+	(void)two(me, 1 - me);
+}
+
+static void
+end_opposite(void)
+{
+	own_m_assert(victims <= 1, "one victim a cycle");
+	support_end();
+}
+
+static void
+ring_of_three(unsigned me)
+{
+	(void)two(me, (me + 1) % 3);
+}
+
+/* A reader in the cycle: a claimer that drains waits for it. */
+static void
+shared_cycle(unsigned me)
+{
+	struct own_shared s = { NULL, 0 };
+	struct own_unique u = { NULL, 0 };
+	int r;
+
+	must(own_cell_share(cells[me], &s));
+	r = own_cell_claim(cells[1 - me], &u);
+	own_m_assert(r == 0 || r == -EDEADLK, "granted, or -EDEADLK");
+	victims += r != 0;
+	own_unique_release(&u);
+	own_shared_release(&s);
+}
+
+/*
+ * Everyone takes A before B before C, so no cycle ever stands; but a check
+ * that believes what it read at different times finds one.
+ */
+static void
+ordered(unsigned me)
+{
+	struct own_unique u = { NULL, 0 };
+
+	switch (me) {
+	case 0:
+		(void)two(0, 1);
+		break;
+	case 1:
+		(void)two(1, 2);
+		break;
+	default:
+		must(own_cell_claim(cells[2], &u));
+		own_unique_release(&u);
+		must(own_cell_claim(cells[0], &u));
+		own_unique_release(&u);
+	}
+}
+
+static void
+end_ordered(void)
+{
+	own_m_assert(victims == 0, "a false alarm");
+	support_end();
+}
+
+const struct own_m_scenario own_m_deadlock_scenarios[] = {
+	{ .name = "deadlock/opposite", .threads = 2,
+	  .setup = begin_exclusive, .thread = opposite,
+	  .finish = end_opposite, .preemptions = 2, .timeouts = 2 },
+	{ .name = "deadlock/opposite_versioned", .threads = 2,
+	  .setup = begin_versioned, .thread = opposite,
+	  .finish = end_opposite, .preemptions = 2, .timeouts = 2 },
+	{ .name = "deadlock/ring", .threads = 3, .setup = begin_exclusive,
+	  .thread = ring_of_three, .finish = end_opposite, .preemptions = 2,
+	  .timeouts = 1 },
+	{ .name = "deadlock/shared", .threads = 2, .setup = begin_exclusive,
+	  .thread = shared_cycle, .finish = end_opposite, .preemptions = 2,
+	  .timeouts = 2 },
+	{ .name = "deadlock/ordered", .threads = 3, .setup = begin_exclusive,
+	  .thread = ordered, .finish = end_ordered, .preemptions = 3,
+	  .timeouts = 1 },
+	{ .name = NULL },
+};

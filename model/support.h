@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * support.h - what the scenarios on the real functions share
+ *
+ * A payload whose every access is checked (own_m_read, own_m_write), ghost
+ * counters of who is inside, and a heap cell that can be freed.
+ */
+#ifndef OWN_MODEL_SUPPORT_H
+#define OWN_MODEL_SUPPORT_H
+
+#include "handles/internal.h"
+#include "model/sched.h"
+
+struct pair {
+	long a, b;		/* always equal outside of a write */
+};
+
+extern const struct own_type pair_type;
+extern struct own_cell *cell, *cells[3];
+extern int readers[3], writers[3];	/* ghosts: inside at this moment */
+extern int finis;			/* payloads finalised */
+
+/* Once per schedule: hooks, and cells[0..n) of the policy with a value 0. */
+void support_begin(uint32_t policy, unsigned n);
+/* Ends the cells that stand, and checks that every payload was finalised. */
+void support_end(void);
+
+void take_away_bias(struct own_cell *of);
+void read_inside(const struct own_shared *s, unsigned which);
+void write_inside(struct own_unique *u, unsigned which);
+long value_of(const struct own_shared *s);
+
+/* Verbs that must succeed. */
+#define must(call)							\
+	do {								\
+		int must_r = (call);					\
+		own_m_assert(must_r == 0, #call " failed");		\
+	} while (0)
+
+#endif
