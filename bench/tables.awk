@@ -80,7 +80,7 @@ function budget(work, case_, threads, figure, peers, limit, strict,
 			"met" : "MISSED"
 }
 
-function all_budgets(	i, p, t, k, n, policy, pct, peers, off, verb) {
+function all_budgets(	i, p, t, k, n, m, policy, pct, peer, peers, off, verb) {
 	n = split("own_exclusive own_versioned", policy, " ")
 	for (i = 1; i <= n; i++)
 		for (t = 1; t <= count_thread; t++)
@@ -100,10 +100,9 @@ function all_budgets(	i, p, t, k, n, policy, pct, peers, off, verb) {
 			if (thread[t] == 1)
 				continue
 			peers = ""
-			for (k = 1; k <= split("rcu_inline rcu mutex rwlock" \
-					" spin parking_lot arc_swap", off, \
-					" "); k++)
-				peers = peers " mix/" off[k] "/" pct[p]
+			m = split("rcu_inline rcu mutex rwlock spin", peer, " ")
+			for (k = 1; k <= m; k++)
+				peers = peers " mix/" peer[k] "/" pct[p]
 			budget("versioned, " pct[p] " % writes", \
 				"mix/own_versioned/" pct[p], thread[t], "ns", \
 				peers, 1, 1)
@@ -112,8 +111,8 @@ function all_budgets(	i, p, t, k, n, policy, pct, peers, off, verb) {
 		if (thread[t] != 1)
 			budget("exclusive, 100 % writes", \
 				"mix/own_exclusive/100", thread[t], "ns", \
-				"mix/mutex/100 mix/rwlock/100 mix/spin/100" \
-				" mix/parking_lot/100", 1, 1)
+				"mix/mutex/100 mix/rwlock/100 mix/spin/100", \
+				1, 1)
 	budget("claim+write+release", "write/own_exclusive", 1, "ns", \
 			"write/mutex", 1.3, 0)
 	for (t = 1; t <= count_thread; t++)
@@ -131,8 +130,8 @@ function all_budgets(	i, p, t, k, n, policy, pct, peers, off, verb) {
 	for (i = 1; i <= n; i++)
 		for (k = 1; k <= 2; k++) {
 			off = k == 1 ? "" : "_no_membarrier"
-			for (p = 1; p <= split("claim commit share", verb, \
-					" "); p++)
+			m = split("claim commit share", verb, " ")
+			for (p = 1; p <= m; p++)
 				budget("p99.9 " verb[p] off, \
 					"latency/" policy[i] off "/10", 2, \
 					verb[p] "_p999_ns", \
