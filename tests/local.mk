@@ -5,6 +5,11 @@
 #
 #	%C%_test_word_SOURCES = %D%/test_word.c
 #	%C%_test_word_LDADD = $(unit_libs)
+EXTRA_DIST += \
+	%D%/install/racy.c \
+	%D%/install/user.c \
+	%D%/install/user.cc
+
 if UNIT
 if !MODEL
 AM_CPPFLAGS += $(CMOCKA_CFLAGS)
