@@ -52,16 +52,17 @@ expand(struct own_i_record *self, struct own_i_record *waiter,
 	waiter->check_wait = sequence;
 	OWN_I_EACH_RECORD(holder) {
 		struct own__slot *slot;
+		uint64_t how;
 
 		if (holder == waiter || (holder != self &&
 				holder->check_run == run))
 			continue;
-		slot = own_i_slot_find(holder, word, conflicting(kind), NULL);
+		slot = own_i_slot_find(holder, word, conflicting(kind), NULL,
+				&how);
 		if (!slot)
 			continue;
 		holder->check_slot = slot;
-		/* acquire: pairs with own_i_slot_kind() */
-		holder->check_how = own__load(&slot->how, OWN__ACQUIRE);
+		holder->check_how = how;
 		holder->check_from = waiter;
 		if (holder == self)
 			return 1;

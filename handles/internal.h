@@ -142,7 +142,7 @@ struct own_i_slot own_i_slot_of(struct own_i_record *self, uint64_t how,
 				 OWN_I_KIND(OWN__HOW_DRAFT))
 struct own__slot *own_i_slot_find(struct own_i_record *of,
 		const uint64_t *word, unsigned kinds,
-		const struct own__slot *except);
+		const struct own__slot *except, uint64_t *ret_how);
 int own_i_slot_any(struct own_i_record *self);
 
 void own_i_heavy_fence(void);

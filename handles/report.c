@@ -476,7 +476,7 @@ own_i_stall_wait(struct own_i_record *self)
 	put_site(&t, self->wait.site);
 	OWN_I_EACH_RECORD(record) {
 		struct own__slot *slot = own_i_slot_find(record, word, kinds,
-				NULL);
+				NULL, NULL);
 
 		if (!slot)
 			continue;

@@ -458,29 +458,36 @@ foreign:
 	own__fault(what, NULL);
 }
 
+/*
+ * The how that is returned was the slot's while its object was the word: read
+ * before and after, since a slot is reused at once (D2).
+ */
 struct own__slot *
 own_i_slot_find(struct own_i_record *of, const uint64_t *word, unsigned kinds,
-		const struct own__slot *except)
+		const struct own__slot *except, uint64_t *ret_how)
 {
 	OWN_I_EACH_BLOCK(b, of)
 		for (unsigned i = 0; i < OWN__SLOTS; i++) {
 			struct own__slot *slot = &b->s.slot[i];
-			/* S2: acquire, pairs with own_i_slot_store() */
+			/* acquire, all three: pairs with own_i_slot_kind(),
+			 * own_i_slot_store(), and keeps them in order */
+			uint64_t how = own__load(&slot->how, OWN__ACQUIRE);
 			uintptr_t object = own__load(&b->s.object[i],
 					OWN__ACQUIRE);
-			uint64_t kind;
+			uint64_t kind = how & OWN__HOW_KIND;
 
 			if ((object & ~OWN__NOTE) != (uintptr_t)word ||
-					slot == except)
+					slot == except ||
+					!(kinds & OWN_I_KIND(kind)))
 				continue;
-			/* acquire: pairs with own_i_slot_kind() */
-			kind = own__load(&slot->how, OWN__ACQUIRE) &
-				OWN__HOW_KIND;
 			/* a note on its way to another kind is no HOLD */
 			if (kind == OWN__HOW_HOLD && (object & OWN__NOTE))
 				continue;
-			if (kinds & OWN_I_KIND(kind))
-				return slot;
+			if (own__load(&slot->how, OWN__ACQUIRE) != how)
+				continue;
+			if (ret_how)
+				*ret_how = how;
+			return slot;
 		}
 	return NULL;
 }

@@ -101,11 +101,11 @@ again:
 			/* a holder may always share again: WRITER cannot be
 			 * complete while its handle stands */
 			looked = 1;
-			if (own_i_slot_find(self, word, OWN_I_WRITES, s.meta))
+			if (own_i_slot_find(self, word, OWN_I_WRITES, s.meta, NULL))
 				return own_i_refuse(self, s, word, "shared",
 						-EDEADLK);
 			admitted = own_i_slot_find(self, word, OWN_I_READS,
-					s.meta) != NULL;
+					s.meta, NULL) != NULL;
 			if (admitted)
 				goto again;
 		}
@@ -156,7 +156,7 @@ own_i_word_share(struct own_i_record *self, struct own_i_slot s,
 			return 0;
 	}
 	if (own__bug(OWN_BUG_NESTED_SLOT) && held &&
-			own_i_slot_find(self, word, OWN_I_READS, s.meta))
+			own_i_slot_find(self, word, OWN_I_READS, s.meta, NULL))
 		return 0;
 	/* p. 5: keeps the object, and is not waited for any more */
 	own_i_slot_kind(s, OWN__HOW_TRYING);
@@ -237,7 +237,7 @@ again:
 		}
 		if (!looked) {
 			looked = 1;
-			if (own_i_slot_find(self, word, OWN_I_WRITES, s.meta))
+			if (own_i_slot_find(self, word, OWN_I_WRITES, s.meta, NULL))
 				return own_i_refuse(self, s, word, "unique",
 						-EDEADLK);
 		}
@@ -343,19 +343,20 @@ drain_count(struct own_i_record *self, struct own_i_slot s, uint64_t *word,
 	for (;;) {
 		/* W2: acquire, pairs with own_i_word_uncount() */
 		w = own__load(word, OWN__ACQUIRE);
-again:
 		if ((w & OWN__COUNT_MASK) <= own)
 			return 0;
 		if (!looked) {
 			looked = 1;
-			if (own_i_slot_find(self, word, OWN_I_READS, except))
+			if (own_i_slot_find(self, word, OWN_I_READS, except,
+						NULL))
 				return own_i_refuse(self, s, word, "unique",
 						-EDEADLK);
 		}
 		if (deadline_ns == OWN__TRY)
 			return own_i_refuse(self, s, word, "unique", -EBUSY);
+		/* what a failed CAS saw was not acquired: load it again */
 		if (!announce(word, &w))
-			goto again;
+			continue;
 		if (own_i_expired(deadline_ns))
 			return own_i_refuse(self, s, word, "unique",
 					-ETIMEDOUT);
@@ -398,10 +399,10 @@ refused_early(struct own_i_record *self, struct own_i_slot s, uint64_t *word)
 	if (w & OWN__BIASED)
 		OWN_I_EACH_RECORD(record)
 			seen |= own_i_slot_find(record, word, OWN_I_KIND(
-					OWN__HOW_HOLD), s.meta) != NULL;
+					OWN__HOW_HOLD), s.meta, NULL) != NULL;
 	if (!seen)
 		return 0;
-	if (own_i_slot_find(self, word, OWN_I_READS, s.meta))
+	if (own_i_slot_find(self, word, OWN_I_READS, s.meta, NULL))
 		return own_i_refuse(self, s, word, "unique", -EDEADLK);
 	return own_i_refuse(self, s, word, "unique", -EBUSY);
 }

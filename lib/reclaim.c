@@ -268,7 +268,7 @@ tell_stall(struct own_i_record *self, uint64_t bytes)
 		OWN_I_EACH_RECORD(record)
 			if (!slot) {
 				slot = own_i_slot_find(record, &oldest->word,
-						OWN_I_READS, NULL);
+						OWN_I_READS, NULL, NULL);
 				holder = slot ? record : NULL;
 			}
 		own_i_stall_retired(bytes, holder, slot, oldest);

@@ -29,6 +29,13 @@ const struct own_type pair_type = {
 	.copy = pair_copy, .fini = pair_fini,
 };
 
+int
+pair_new(struct own_unique *ret)
+{
+	made++;
+	return own_new(&pair_type, ret);
+}
+
 void
 support_begin(uint32_t policy, unsigned n)
 {
@@ -46,8 +53,7 @@ support_begin(uint32_t policy, unsigned n)
 			continue;
 		cells[i] = own_m_alloc(sizeof(*cells[i]), 64);
 		own_m_name(cells[i], sizeof(*cells[i]), names[i]);
-		must(own_new(&pair_type, &u));
-		made++;
+		must(pair_new(&u));
 		must(own_cell_init(cells[i], &pair_type, policy, names[i],
 				&u));
 	}

@@ -25,6 +25,8 @@ void support_begin(uint32_t policy, unsigned n);
 /* Ends the cells that stand, and checks that every payload was finalised. */
 void support_end(void);
 
+/* own_new(), counted for support_end(). */
+int pair_new(struct own_unique *ret);
 void take_away_bias(struct own_cell *of);
 void read_inside(const struct own_shared *s, unsigned which);
 void write_inside(struct own_unique *u, unsigned which);

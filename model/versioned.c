@@ -124,7 +124,7 @@ replacer(void)
 
 	/* the new value is made from what is current while nobody else may
 	 * commit: the scenario lets this thread be the first writer */
-	must(own_new(&pair_type, &u));
+	must(pair_new(&u));
 	own_m_write(own_unique_edit(&u), sizeof(struct pair));
 	must(own_cell_replace(cell, &u));
 	must(own_cell_share(cell, &s));
@@ -218,7 +218,7 @@ swap(unsigned me)
 		cloner();
 		return;
 	}
-	must(own_new(&pair_type, &u));
+	must(pair_new(&u));
 	must(own_cell_swap(cell, &u));
 	/* owned by this thread alone: it may change it */
 	own_m_write(own_unique_edit(&u), sizeof(struct pair));

@@ -99,7 +99,11 @@ OWN__STATIC_ASSERT(sizeof(struct own__header) == 16, "16 bytes per object");
  * whose how differs from its slot's is stale. A free slot's kind is HOLD.
  */
 #define OWN__NOTE		((uintptr_t)1)
+#ifdef OWN_MODEL
+#define OWN__SLOTS		4u
+#else
 #define OWN__SLOTS		32u
+#endif
 
 #define OWN__HOW_SLOT		((uint64_t)0xfff)
 #define OWN__HOW_KIND		((uint64_t)0xf000)
