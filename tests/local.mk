@@ -1,10 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
 # One cmocka program a unit, linked with all objects and so with internals.
-# Each is one name in unit_programs, and
-#
-#	%C%_test_word_SOURCES = %D%/test_word.c
-#	%C%_test_word_LDADD = $(unit_libs)
 EXTRA_DIST += \
 	%D%/install/racy.c \
 	%D%/install/user.c \
@@ -15,8 +11,14 @@ if !MODEL
 AM_CPPFLAGS += $(CMOCKA_CFLAGS)
 unit_libs = $(LDADD) $(CMOCKA_LIBS)
 
-unit_programs =
+unit_support = %D%/support.c %D%/support.h
+
+unit_programs = \
+	%D%/test_cell
 check_PROGRAMS += $(unit_programs)
 TESTS += $(unit_programs)
+
+%C%_test_cell_SOURCES = %D%/test_cell.c $(unit_support)
+%C%_test_cell_LDADD = $(unit_libs)
 endif
 endif
