@@ -100,7 +100,7 @@ static void
 timed_claimer(void)
 {
 	struct own_unique u = { NULL, 0 };
-	int r = own_cell_claim_timed(cell, own_now_ns() + 10000, &u);
+	int r = own_cell_claim_timed(cell, own_now_ns() + 1500, &u);
 
 	if (r) {
 		own_m_assert(r == -ETIMEDOUT, "timed gives -ETIMEDOUT");
@@ -147,6 +147,48 @@ clone_claimer(unsigned me)
 	own_shared_release(&first);
 	read_inside(&second, 0);
 	own_shared_release(&second);
+}
+
+/*
+ * A handle that moves down while the claimer's scan goes up: the third share
+ * finds slot 0 free and passed, and the second, in slot 1, is given back.
+ */
+static void
+dodge(unsigned me)
+{
+	struct own_shared first = { NULL, 0 }, second = { NULL, 0 };
+
+	if (me == 1) {
+		claimer();
+		return;
+	}
+	must(own_cell_share(cell, &first));
+	must(own_cell_share(cell, &second));
+	own_shared_release(&first);
+	own_m_yield();
+	must(own_cell_share(cell, &first));
+	own_shared_release(&second);
+	read_inside(&first, 0);
+	own_shared_release(&first);
+}
+
+static void
+clone_dodge(unsigned me)
+{
+	struct own_shared first = { NULL, 0 }, second = { NULL, 0 };
+
+	if (me == 1) {
+		claimer();
+		return;
+	}
+	must(own_cell_share(cell, &first));
+	must(own_cell_share(cell, &second));
+	own_shared_release(&first);
+	own_m_yield();
+	must(own_shared_clone(&second, &first));
+	own_shared_release(&second);
+	read_inside(&first, 0);
+	own_shared_release(&first);
 }
 
 /* ---- as word.pml: two readers, one of them nested, two claimers ---- */
@@ -386,6 +428,10 @@ const struct own_m_scenario own_m_word_scenarios[] = {
 	  .thread = nested_claimer, .finish = end, .preemptions = 3 },
 	{ .name = "word/clone", .threads = 2, .setup = begin,
 	  .thread = clone_claimer, .finish = end, .preemptions = 3 },
+	{ .name = "word/dodge", .threads = 2, .setup = begin,
+	  .thread = dodge, .finish = end, .preemptions = 3 },
+	{ .name = "word/clone_dodge", .threads = 2, .setup = begin,
+	  .thread = clone_dodge, .finish = end, .preemptions = 3 },
 	{ .name = "word/full", .threads = 4, .setup = begin,
 	  .thread = full, .finish = end, .preemptions = 2 },
 	{ .name = "word/fallback", .threads = 4, .setup = begin_fallback,
