@@ -2,8 +2,9 @@
 /*
  * engine.h - what the files of the scheduler know of one another
  *
- * sched.c runs threads and accesses, heap.c blocks, order.c happens-before,
- * fiber.c stacks; search.c makes the decisions of a schedule and main.c counts
+ * sched.c runs threads and accesses, heap.c keeps blocks, order.c knows what
+ * happens before what, share.c who contends for what, fiber.c switches stacks;
+ * search.c makes the decisions of a schedule and main.c counts
  * schedules. One schedule runs at a time and all state is static.
  */
 #ifndef OWN_MODEL_ENGINE_H
@@ -11,7 +12,7 @@
 
 #include <stdbool.h>
 
-#include "sched.h"
+#include "model/sched.h"
 
 /* Of a scenario, and setup and finish. */
 #define THREADS		(OWN_M_THREADS_MAX + 2)
@@ -46,6 +47,8 @@ struct own_m_candidate {
 	uint8_t event;		/* a sleeper's timeout or spurious wake-up */
 };
 
+/* A moment at which there may be something to decide: names decisions. */
+void own_m_i_tick(void);
 /* Index of the alternative taken; 0 is the one that costs nothing. */
 unsigned own_m_i_decide(enum own_m_kind kind, unsigned n,
 		const struct own_m_candidate *candidates);
@@ -71,6 +74,7 @@ struct own_m_search {
 	unsigned level;
 	unsigned length;		/* PCT: decisions in a schedule */
 	uint64_t last_seed;
+	bool learned;
 };
 
 void own_m_i_search_start(struct own_m_search *search,
@@ -89,6 +93,7 @@ int own_m_i_search_replay(struct own_m_search *search,
 struct own_m_run {
 	const struct own_m_scenario *scenario;
 	bool pso, trace;
+	bool reduce;		/* no switch before uncontended accesses */
 	unsigned preemptions, delays;		/* allowed */
 	/* results */
 	unsigned preempted, delayed;
@@ -132,6 +137,18 @@ void own_m_i_heap_leaks(void);
 void own_m_i_heap_place(uintptr_t p, const char **ret_file, int *ret_line);
 /* Number of the block that p lies in, allocated or not; 0 none. */
 unsigned own_m_i_heap_find(uintptr_t p, size_t *ret_offset);
+
+/* --- share.c ------------------------------------------------------------ */
+
+/* Nothing is known: another scenario. */
+void own_m_i_share_forget(void);
+/* A schedule begins. */
+void own_m_i_share_begin(void);
+/* This schedule has shown that more is contended. */
+bool own_m_i_share_grown(void);
+/* Is it contended? */
+bool own_m_i_share_access(unsigned me, uintptr_t at, bool changes);
+void own_m_i_share_free(unsigned me, uintptr_t start, size_t size);
 
 /* --- order.c ------------------------------------------------------------ */
 

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "engine.h"
+#include "model/engine.h"
 
 #define STACK_BASE	((uintptr_t)0x210000000000)
 #define STACK_SIZE	((size_t)256 << 10)

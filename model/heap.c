@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "engine.h"
+#include "model/engine.h"
 
 #define GRAIN		16
 #define BLOCKS_MAX	OWN_M_BLOCKS_MAX

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "sched.h"
+#include "model/sched.h"
 
 #define R		OWN__RELAXED
 #define ACQ		OWN__ACQUIRE
@@ -716,8 +716,18 @@ local_finish(void)
 static void
 count_two(unsigned me)
 {
+	(void)me;
 	for (int i = 0; i < 5; i++)
-		(void)own__add(me ? &x : &y, 1, R);
+		(void)own__add(&x, 1, R);
+}
+
+/* The same, and 5 each that nobody else can notice. */
+static void
+count_private(unsigned me)
+{
+	count_two(me);
+	for (int i = 0; i < 5; i++)
+		(void)own__add(&seen[me], own__load(&z, R), R);
 }
 
 /* 2, 1 and 1 operations have 4! / 2! interleavings, each with three values. */
@@ -726,7 +736,7 @@ count_three(unsigned me)
 {
 	(void)own__add(&x, 1, R);
 	if (me == 0)
-		(void)own__add(&y, own_m_choose(3), R);
+		(void)own__add(&x, own_m_choose(3), R);
 }
 
 /* -------------------------------------------------------------------------*/
@@ -829,6 +839,8 @@ const struct own_m_scenario own_m_litmus_scenarios[] = {
 			.preemptions = OWN_M_NONE, .schedules = 2),
 	SCENARIO("count_two_one", 2, reset, count_two, NULL, .preemptions = 1,
 			.schedules = 10),
+	SCENARIO("count_private", 2, reset, count_private, NULL,
+			.preemptions = 10, .schedules = 252),
 	SCENARIO("count_three", 3, reset, count_three, NULL,
 			.preemptions = 4, .schedules = 36),
 	{ .name = NULL },

@@ -16,10 +16,13 @@
 #include <string.h>
 #include <time.h>
 
-#include "engine.h"
+#include "model/engine.h"
 
 #define SCENARIO_FILES(X)						\
-	X(litmus)
+	X(litmus)							\
+	X(deadlock)							\
+	X(versioned)							\
+	X(word)
 
 #define DECLARE(name)	extern const struct own_m_scenario		\
 				own_m_##name##_scenarios[];
@@ -417,7 +420,7 @@ static const char usage[] =
 "  --seed N               instead of one from the clock\n"
 "  --replay SCHEDULE      run one schedule again and print what happens\n"
 "  --expect-failure       succeed if a failure is found\n"
-"  --floors FILE          schedules that --check must reach (" OWN_M_FLOORS ")\n"
+"  --floors FILE          schedules that --check must reach\n"
 "  --write-floors         with --check: write that file\n";
 
 static OWN__NORETURN void
@@ -481,7 +484,8 @@ parse(int argc, char **argv)
 	char *end;
 
 	clock_gettime(CLOCK_REALTIME, &t);
-	options.seed = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+	options.seed = (uint64_t)t.tv_sec * 1000 +
+			(uint64_t)t.tv_nsec / 1000000;
 	options.floors = OWN_M_FLOORS;
 	for (int o; (o = getopt_long(argc, argv, "", names, NULL)) != -1;) {
 		switch (o) {

@@ -15,7 +15,7 @@
  */
 #include <string.h>
 
-#include "engine.h"
+#include "model/engine.h"
 
 #define LOCATIONS	(1u << 14)
 #define WORDS		(1u << 14)

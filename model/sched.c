@@ -22,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine.h"
+#include "model/engine.h"
 
 #define BUFFER_MAX	8
 #define VARIABLES_MAX	32
@@ -139,6 +139,7 @@ own_m_i_label(uint64_t address)
 	char *text = labels[next++ % 8];
 	uintptr_t p = (uintptr_t)address;
 	size_t offset;
+	unsigned block;
 	int stack = own_m_i_stack_find(p, &offset);
 
 	for (unsigned i = 0; i < name_count; i++) {
@@ -155,9 +156,11 @@ own_m_i_label(uint64_t address)
 	if (stack >= 0)
 		snprintf(text, sizeof(labels[0]), "T%d.stack-%#zx", stack,
 				offset);
+	else if (own_m_i_in_arena(p) && (block = own_m_i_heap_find(p,
+			&offset)) > 0)
+		snprintf(text, sizeof(labels[0]), "#%u+%#zx", block, offset);
 	else if (own_m_i_in_arena(p))
-		snprintf(text, sizeof(labels[0]), "#%u+%#zx",
-				own_m_i_heap_find(p, &offset), offset);
+		snprintf(text, sizeof(labels[0]), "arena+%#tx", p - ARENA_BASE);
 	else
 		snprintf(text, sizeof(labels[0]), "global+%#tx",
 				(const char *)p - __executable_start);
@@ -483,6 +486,7 @@ point(enum leave how)
 	struct own_m_candidate c[CANDIDATES_MAX];
 	unsigned n, frees, pick = 0;
 
+	own_m_i_tick();
 	if (how == GOES_ON) {
 		/* the others were asked already when it was chosen */
 		bool fresh = threads[me].fresh;
@@ -536,6 +540,21 @@ step(void)
 {
 	count_step();
 	point(GOES_ON);
+}
+
+/* The same, if it is only noticed by who accesses the same memory. */
+static void
+step_at(uintptr_t at, bool changes)
+{
+	bool contended = true;
+
+	count_step();
+	if (count > 1)
+		contended = own_m_i_share_access(me, at, changes);
+	if (contended || !run->reduce)
+		point(GOES_ON);
+	else
+		own_m_i_tick();
 }
 
 /* --- memory ------------------------------------------------------------- */
@@ -760,7 +779,7 @@ own_m_load(const void *p, unsigned size, int order, const char *file, int line)
 				show(s->value), order_name(order));
 		return s->value;
 	}
-	step();
+	step_at(at, false);
 	check(p, size, "load");
 	touch(at, size, 1u << me);
 	value = memory_load(at, size);
@@ -781,7 +800,7 @@ own_m_store(void *p, unsigned size, uint64_t v, int order, const char *file,
 
 	place(file, line);
 	check(p, size, "store");
-	step();
+	step_at(at, true);
 	check(p, size, "store");
 	TRACE("store  %s = %s %s", own_m_i_label(at), show(v),
 			order_name(order));
@@ -814,7 +833,7 @@ own_m_rmw(void *p, unsigned size, enum own_m_rmw_op op, uint64_t v, int order,
 
 	place(file, line);
 	check(p, size, op_names[op]);
-	step();
+	step_at(at, true);
 	check(p, size, op_names[op]);
 	settle(at, size, order);
 	touch(at, size, 1u << me);
@@ -838,7 +857,7 @@ own_m_cas(void *p, unsigned size, void *expected, uint64_t desired, int order,
 
 	place(file, line);
 	check(p, size, "cas");
-	step();
+	step_at(at, true);
 	check(p, size, "cas");
 	settle(at, size, order);
 	touch(at, size, 1u << me);
@@ -900,6 +919,8 @@ own_m_futex_wait(const uint32_t *addr, uint32_t seen, uint32_t bitset,
 	uintptr_t at = (uintptr_t)addr;
 
 	check(addr, sizeof(*addr), "futex wait");
+	if (count > 1)
+		own_m_i_share_access(me, at, false);
 	step();
 	check(addr, sizeof(*addr), "futex wait");
 	drain(me);
@@ -1164,6 +1185,8 @@ own_m_free(void *p)
 			remove_store(t, j);
 		}
 	}
+	if (count > 1)
+		own_m_i_share_free(me, (uintptr_t)p, size);
 	own_m_i_order_free(me, (uintptr_t)p, size);
 	own_m_i_heap_free(p);
 }
@@ -1276,6 +1299,7 @@ run_phase(unsigned from, unsigned n)
 	}
 	me = from;
 	inside = true;
+	own_m_i_tick();
 	if (n > 1)
 		me = c[own_m_i_decide(PICK_THREAD, n, c)].thread;
 	load_variables(me);
@@ -1318,6 +1342,7 @@ own_m_i_run(struct own_m_run *r)
 		memset(&threads[i], 0, offsetof(struct thread, buffer));
 	own_m_i_heap_reset(s->flags & OWN_M_REUSE);
 	own_m_i_order_reset();
+	own_m_i_share_begin();
 	run_phase(s->threads, 1);
 	if (!r->failed)
 		run_phase(0, s->threads);

@@ -6,7 +6,8 @@
  *             start. A level allows as many preemptions and as many missed
  *             stores as its number says, up to the scenario's bounds, and
  *             counts the schedules that the level below did not allow
- *             (iterative context bounding: Musuvathi and Qadeer, 2007).
+ *             (iterative context bounding: Musuvathi and Qadeer, 2007). It
+ *             begins anew while share.c learns.
  * Random      Everybody who can run is as likely, more or less: each schedule
  *             draws how sticky threads and how late stores are.
  * PCT         Priorities, and depth - 1 moments at which the running thread
@@ -18,12 +19,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine.h"
+#include "model/engine.h"
 
 #define DEPTH_MAX	(1u << 18)
 #define PREEMPTIONS	2
 #define DELAYS		1
 #define PCT_DEPTH_MAX	16
+#define LEARN		64
 #define PCT_LENGTH	64	/* guess for the first schedule */
 #define PCT_PATIENCE	2000	/* decisions; then priorities change at times */
 
@@ -33,9 +35,10 @@ const char *const own_m_i_strategies[STRATEGIES] = {
 
 /* The decisions of a schedule, to be repeated up to depth. */
 static struct {
+	uint32_t tick;
 	uint8_t taken, width;
 } path[DEPTH_MAX];
-static unsigned depth, position;
+static unsigned depth, position, tick;
 static bool replaying;
 
 static enum own_m_strategy strategy;
@@ -63,22 +66,29 @@ draw(unsigned n)
 
 /* --- decisions ---------------------------------------------------------- */
 
+void
+own_m_i_tick(void)
+{
+	tick++;
+}
+
+/* Replayed, decisions that are not in the path are 0. */
 static unsigned
 decide_path(unsigned n)
 {
-	if (position >= depth) {
-		if (replaying)
-			return position++, 0;
+	if (replaying && (position == depth || path[position].tick > tick))
+		return 0;
+	if (position == depth) {
 		if (depth == DEPTH_MAX)
 			own_m_i_die("too many decisions");
+		path[depth].tick = tick;
 		path[depth].taken = 0;
 		path[depth++].width = (uint8_t)n;
 	}
-	if (path[position].width != n && !(replaying &&
-			path[position].taken < n))
-		own_m_i_die("decision %u has %u alternatives, had %u: the "
-				"scenario is not deterministic", position, n,
-				path[position].width);
+	if (path[position].tick != tick || path[position].taken >= n ||
+			(path[position].width != n && !replaying))
+		own_m_i_die("not the decisions of the last time: the "
+				"scenario is not deterministic");
 	return path[position++].taken;
 }
 
@@ -151,6 +161,8 @@ unsigned
 own_m_i_decide(enum own_m_kind kind, unsigned n,
 		const struct own_m_candidate *candidates)
 {
+	if (kind != PICK_THREAD)
+		tick++;
 	if (strategy == EXHAUSTIVE)
 		return decide_path(n);
 	switch (kind) {
@@ -220,10 +232,12 @@ own_m_i_search_start(struct own_m_search *search,
 	search->schedules = 0;
 	search->steps = 0;
 	search->level = 0;
+	search->learned = false;
 	search->complete = false;
 	search->failed = false;
 	depth = 0;
 	replaying = false;
+	own_m_i_share_forget();
 }
 
 /* Runs at the level: was it not allowed by the level below? */
@@ -234,8 +248,10 @@ run_level(struct own_m_search *search, struct own_m_run *run)
 
 	run->preemptions = least(search->level, search->preemptions);
 	run->delays = least(search->level, search->delays);
+	run->reduce = true;
 	strategy = EXHAUSTIVE;
 	position = 0;
+	tick = 0;
 	own_m_i_run(run);
 	return search->level == 0 ||
 			run->preempted > least(below, search->preemptions) ||
@@ -256,6 +272,39 @@ backtrack(struct own_m_search *search)
 	search->level++;
 }
 
+/* Most of what is contended shows in a few schedules, always the same. */
+static void
+learn(struct own_m_search *search, const struct own_m_scenario *scenario)
+{
+	struct own_m_run run = { .scenario = scenario, .pso = search->pso,
+		.preemptions = UINT32_MAX, .delays = UINT32_MAX };
+
+	for (unsigned i = 0; i < LEARN; i++) {
+		set_seed(search, mix(i));
+		strategy = RANDOM;
+		own_m_i_run(&run);
+		search->steps += run.steps;
+	}
+	search->learned = true;
+}
+
+static void
+next_level(struct own_m_search *search, struct own_m_run *run)
+{
+	if (!search->learned)
+		learn(search, run->scenario);
+	search->schedules += run_level(search, run);
+	if (run->failed)
+		return;
+	if (own_m_i_share_grown()) {
+		search->level = 0;
+		search->schedules = 0;
+		depth = 0;
+	} else {
+		backtrack(search);
+	}
+}
+
 void
 own_m_i_search_next(struct own_m_search *search,
 		const struct own_m_scenario *scenario)
@@ -264,9 +313,7 @@ own_m_i_search_next(struct own_m_search *search,
 		.preemptions = UINT32_MAX, .delays = UINT32_MAX };
 
 	if (search->strategy == EXHAUSTIVE) {
-		search->schedules += run_level(search, &run);
-		if (!run.failed)
-			backtrack(search);
+		next_level(search, &run);
 	} else {
 		set_seed(search, mix(search->seed + search->schedules *
 				UINT64_C(0x9e3779b97f4a7c15)));
@@ -299,7 +346,7 @@ own_m_i_search_print(const struct own_m_search *search)
 	for (unsigned i = 0; i < depth; i++) {
 		if (path[i].taken == 0)
 			continue;
-		printf("%s%u.%u", separator, i, path[i].taken);
+		printf("%s%u.%u", separator, path[i].tick, path[i].taken);
 		separator = ",";
 	}
 }
@@ -307,18 +354,15 @@ own_m_i_search_print(const struct own_m_search *search)
 static int
 parse_path(const char *text)
 {
-	unsigned at, taken;
+	unsigned at, taken, last = 0;
 	int used;
 
 	depth = 0;
 	while (sscanf(text, "%u.%u%n", &at, &taken, &used) == 2) {
-		if (at < depth || at >= DEPTH_MAX || taken > UINT8_MAX)
+		if (at <= last || depth == DEPTH_MAX || taken > UINT8_MAX)
 			return -EINVAL;
-		while (depth < at) {
-			path[depth].width = 0;
-			path[depth++].taken = 0;
-		}
-		path[depth].width = 0;
+		last = at;
+		path[depth].tick = at;
 		path[depth++].taken = (uint8_t)taken;
 		text += used;
 		if (*text != ',')
@@ -355,6 +399,7 @@ own_m_i_search_replay(struct own_m_search *search,
 	set_seed(search, seed);
 	replaying = true;
 	position = 0;
+	tick = 0;
 	own_m_i_run(&run);
 	replaying = false;
 	search->schedules = 1;
