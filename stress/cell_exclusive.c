@@ -14,7 +14,7 @@
  *             the counters up: in the end there are as many as changes.
  *
  * Thread 0 never waits: it releases the detached handles that the others leave
- * in the mailbox, for which they could wait for ever otherwise.
+ * in the mailbox, for which they could wait for ever otherwise, and ends last.
  */
 #include <stdlib.h>
 #include "stress/cell_stress.h"
@@ -44,6 +44,7 @@ static struct {
 	_Alignas(128) uint64_t updates;		/* by the threads' own count */
 	uint64_t ended_updates;			/* by fini */
 	uint64_t made_n, ended_n;
+	_Alignas(128) uint32_t working;		/* threads but the first */
 } shared;
 
 static struct own_cell subject;
@@ -438,7 +439,9 @@ exclusive_thread(struct stress_thread *t)
 	unsigned forms = t->index ? ANY : TRY;
 	uint64_t seen;
 
-	while (stress_running(t)) {
+	/* acquire: pairs with the end of the others */
+	while (stress_running(t) || (t->index == 0 &&
+			own__load(&shared.working, OWN__ACQUIRE))) {
 		if (t->index == 0)
 			receive(t);
 		if (t->index == 1 && stress_one_in(t, 512))
@@ -476,6 +479,9 @@ exclusive_thread(struct stress_thread *t)
 			do_reads(t, forms);
 		}
 	}
+	if (t->index)
+		/* release: pairs with the loop of thread 0 */
+		own__add(&shared.working, (uint32_t)-1, OWN__RELEASE);
 }
 
 void
@@ -487,6 +493,7 @@ exclusive_setup(unsigned threads_n)
 	shared.readers = shared.writers = shared.weather = 0;
 	shared.updates = shared.ended_updates = 0;
 	shared.made_n = shared.ended_n = 0;
+	shared.working = threads_n - 1;
 	must(&t, new_block(&t, &u), "own_new");
 	must(&t, own_cell_init(&subject, &block_type, OWN_EXCLUSIVE, "stress",
 			&u), "own_cell_init");

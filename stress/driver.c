@@ -113,9 +113,9 @@ stalled(struct stress_thread *t, unsigned threads_n)
 			" (%s)\n", program, current->name, t->index,
 			t->stalled_ops, last_operation(t));
 	for (unsigned i = 0; i < threads_n; i++)
-		fprintf(stderr, "  thread %u (%d): operation %" PRIu64
-				" (%s)\n", i, threads[i].tid,
-				/* relaxed: for people */
+		/* relaxed: for people */
+		fprintf(stderr, "  thread %u (%d): operation %" PRId64
+				" (%s)\n", i, threads[i].tid, (int64_t)
 				own__load(&threads[i].ops, OWN__RELAXED),
 				last_operation(&threads[i]));
 	(void)own_dump(2);

@@ -24,7 +24,7 @@
 #endif
 
 #define BURST		8u		/* references of one thread at once */
-#define ROUND		64u		/* bursts before the naive count is read */
+#define ROUND		64u		/* bursts of a thread, at most */
 #define ALIVE		0x0a11ce0a11ce0a11u
 #define ENDED		0xdeadbeefdeadbeefu
 
@@ -72,6 +72,9 @@ naive_burst(struct stress_thread *t)
 		if (own__load(&object.freed, OWN__RELAXED))
 			stress_count(t, AFTER);
 	}
+	/* What another thread lost meanwhile is missing below. */
+	if (stress_one_in(t, 8))
+		sched_yield();
 	for (unsigned i = 0; i < n; i++) {
 		stress_op(t, DROP);
 		/* The owner's own reference stands: 0 is always too early. */
