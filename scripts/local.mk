@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-dist_check_SCRIPTS += \
+EXTRA_DIST += \
 	%D%/bootstrap \
 	%D%/check-exports \
+	%D%/check-dist \
 	%D%/check-format \
 	%D%/check-install \
 	%D%/check-rules \
 	%D%/run-check \
-	%D%/spin-models
+	%D%/spin-models \
+	%D%/test
