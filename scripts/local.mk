@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 EXTRA_DIST += \
+	%D%/bench \
 	%D%/bootstrap \
-	%D%/check-exports \
 	%D%/check-dist \
+	%D%/check-exports \
 	%D%/check-format \
 	%D%/check-install \
 	%D%/check-rules \
+	%D%/fresh-test \
 	%D%/run-check \
+	%D%/seeded-bugs \
 	%D%/spin-models \
 	%D%/test
