@@ -63,12 +63,10 @@ struct own_i_wait {
 
 /* Objects retired and not yet freed, linked through their headers. */
 struct own_i_batch {
-	uint32_t lock;
-	uint32_t scanning;		/* futex: a scan took objects out */
-	struct own__header *head;
-	uint64_t bytes;
-	uint32_t objects;
-	uint32_t fresh_objects;		/* since the last scan */
+	struct own__header *head;	/* shared: CAS to push, exchange to take */
+	uint64_t kept_bytes;		/* found held by the last scan */
+	uint32_t scanning;		/* futex: scans that took objects out */
+	uint32_t fresh_objects;		/* private: since the last scan */
 	uint64_t fresh_bytes;
 };
 
@@ -83,7 +81,8 @@ struct own_i_record {
 	struct own_i_batch batch;
 	uint32_t in_fini;		/* private: retire queues, no scan */
 	uint32_t above_limit;		/* private: each retirement scans */
-	uint64_t retired, freed, scans;	/* statistics, written by the thread */
+	/* statistics, written by the thread */
+	uint64_t retired, retired_bytes, freed, freed_bytes, scans;
 	/* of deadlock checks, under their mutex */
 	struct own_i_record *check_next, *check_from;
 	struct own__slot *check_slot;

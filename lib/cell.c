@@ -13,7 +13,7 @@
  *   C3  draft is the owner of WRITER's.
  *
  * Pairs
- *   V1  commit, replace (exchange of current, release) -> share (load,
+ *   V1  publish (store of current, release) -> share (load,
  *       acquire): readers see the whole version. And S1 of slots.c: a share
  *       that stored its slot before the exchange is seen by the scan that
  *       follows, one after it sees the new version and starts again.
@@ -214,6 +214,28 @@ own__cell_orphan_claim(struct own_cell *cell, const struct own_site *site,
 	return claim(cell, OWN__TRY, 1, site, ret_how, r);
 }
 
+/*
+ * Makes the object current: the linearization point of commit, replace and
+ * swap. By C1 nobody else stores; the heavy fence of a later scan stands
+ * between this store and its look at the slots (S1), and where there is no
+ * such fence the exchange is sequentially consistent, as those loads are.
+ */
+static void *
+publish(struct own_cell *cell, void *object)
+{
+	/* relaxed: C1, W1 */
+	void *old = own__load(&cell->current, OWN__RELAXED);
+
+	if (OWN__UNLIKELY(own_i_fenced))
+		(void)own__xchg(&cell->current, object, OWN__SEQ_CST);
+	else if (own__bug(OWN_BUG_COMMIT_NO_RELEASE))
+		own__store(&cell->current, object, OWN__RELAXED);
+	else
+		/* V1: release, pairs with share */
+		own__store(&cell->current, object, OWN__RELEASE);
+	return old;
+}
+
 /* ---- what happens to a draft: called by handle.c ---- */
 
 static struct own_cell *
@@ -224,8 +246,8 @@ cell_of(struct own_i_slot s)
 }
 
 /*
- * The draft becomes current: the exchange is the linearization point. keep:
- * the draft, which the slot goes on holding as a shared version; or NULL.
+ * The draft becomes current. keep: the draft, which the slot goes on holding
+ * as a shared version; or NULL.
  */
 void
 own_i_cell_commit(struct own_i_record *self, struct own_i_slot s, void *keep)
@@ -234,11 +256,7 @@ own_i_cell_commit(struct own_i_record *self, struct own_i_slot s, void *keep)
 	void *draft = cell->draft, *old;
 
 	cell->draft = NULL;
-	/* V1: release, pairs with share; acquire: old is retired here */
-	if (own__bug(OWN_BUG_COMMIT_NO_RELEASE))
-		old = own__xchg(&cell->current, draft, OWN__RELAXED);
-	else
-		old = own__xchg(&cell->current, draft, OWN__ACQ_REL);
+	old = publish(cell, draft);
 	if (keep) {
 		/* WRITER still stands: no retirement of it can have begun */
 		own_i_slot_kind(s, OWN__HOW_HOLD);
@@ -338,8 +356,7 @@ replace_versioned(struct own_i_record *self, struct own_cell *cell,
 		own_i_slot_free(s);
 		return -ENOENT;
 	}
-	/* V1: release, pairs with share; acquire: old is retired here */
-	old = own__xchg(&cell->current, object, OWN__ACQ_REL);
+	old = publish(cell, object);
 	if (take_writer)
 		own_i_word_unwriter(&cell->word, 0, 0, 0);
 	if (ret_old) {

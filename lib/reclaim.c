@@ -7,8 +7,10 @@
  *       in the slots, then, only then, its count is looked at.
  *   V2  Protection moves from a slot to the count, never back (handle.c).
  *   V3  A clone looks at DEAD after it has stored its slot (handle.c).
- *   B1  A batch is changed under its lock. A scan takes the whole list out,
- *       with scanning raised, and puts back what is still held.
+ *   B1  A batch is a list that is pushed to by compare-and-swap and taken
+ *       whole by exchange, so no link is read of a list that others change
+ *       (Treiber 1986, without a pop). A scan takes it, with scanning raised,
+ *       and puts back what is still held.
  *   B2  fini runs with no lock held.
  *
  * The link of a batch is in the header of a DEAD object, which needs neither
@@ -20,6 +22,7 @@
  *       share, clone (store of the slot, light fence, load): S1 in slots.c
  *   V2  own_i_word_uncount (release) -> scan (load of the word, acquire)
  *   S2  release of a slot -> scan (load of the slot, acquire)
+ *   B1  push (CAS, release) -> list_take (exchange, acquire): the links
  */
 #include <stdlib.h>
 
@@ -47,22 +50,23 @@ link_get(const struct own__header *object)
 			word >> 32) << 4);
 }
 
-/* flags: OWN__DEAD when it is retired, which has to come with the link */
 static void
 link_set(struct own__header *object, const struct own__header *next,
 		uint32_t flags)
 {
 	uint64_t link = (uint64_t)(uintptr_t)next >> 4;
 	/* relaxed: only a first guess for the CAS */
-	uint64_t w = own__load(&object->word, OWN__RELAXED);
+	uint64_t w = own__load(&object->word, OWN__RELAXED), linked;
 
 	/* relaxed: holders read the lower 48 bits, which stay */
 	own__store(&object->type, (own__load(&object->type, OWN__RELAXED) &
 			~LINK_HIGH) | (link >> 32) << 48, OWN__RELAXED);
-	/* V1: the heavy fence of the scan follows; relaxed until then */
-	while (!own__cas(&object->word, &w, (w & ~LINK_LOW) | link << 32 |
-			flags, OWN__RELAXED))
-		;
+	/* V1: DEAD comes with the first link. The heavy fence of the scan
+	 * follows; seq_cst: for the fallback, with the loads of the scan */
+	do
+		linked = (w & ~LINK_LOW) | link << 32 | flags;
+	while (w != linked && !own__cas(&object->word, &w, linked,
+			OWN__SEQ_CST));
 }
 
 /* ---- scan ---- */
@@ -81,14 +85,28 @@ struct held {
 	unsigned n;
 };
 
+/* By bisection: what is looked for is nearly always absent. */
+static int
+is_listed(const struct held *held, uintptr_t key)
+{
+	unsigned low = 0, high = held->n;
+
+	while (low < high) {
+		unsigned middle = (low + high) / 2;
+
+		if (held->word[middle] < key)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < held->n && held->word[low] == key;
+}
+
 static int
 is_held(struct own__header *object, const struct held *held)
 {
-	uintptr_t key = (uintptr_t)&object->word;
-
 	if (held)
-		return bsearch(&key, held->word, held->n, sizeof(key),
-				by_address) != NULL;
+		return is_listed(held, (uintptr_t)&object->word);
 	/* V2: acquire, pairs with own_i_word_uncount() */
 	return (own__load(&object->word, OWN__ACQUIRE) & OWN__COUNT_MASK) != 0;
 }
@@ -166,45 +184,59 @@ tally(uint64_t *figure, uint64_t n)
 	own__store(figure, own__load(figure, OWN__RELAXED) + n, OWN__RELAXED);
 }
 
-/* relaxed, here and below: under the lock, read without it as hints */
-static struct own__header *
-batch_take(struct own_i_batch *batch)
+/* B1: from first to last, which are linked already, onto the batch. */
+static void
+list_put(struct own_i_batch *batch, struct own__header *first,
+		struct own__header *last, uint32_t flags)
 {
-	struct own__header *list = batch->head;
+	/* relaxed: only a first guess for the CAS */
+	struct own__header *head = own__load(&batch->head, OWN__RELAXED);
 
-	batch->head = NULL;
-	batch->fresh_objects = 0;
-	batch->fresh_bytes = 0;
-	own__store(&batch->bytes, 0, OWN__RELAXED);
-	own__store(&batch->objects, 0, OWN__RELAXED);
-	return list;
+	do
+		link_set(last, head, flags);
+	/* B1: release, pairs with list_take() */
+	while (!own__cas(&batch->head, &head, first, OWN__RELEASE));
 }
 
-static void
-batch_put(struct own_i_batch *batch, struct own__header *object,
-		uint32_t flags)
+static struct own__header *
+list_take(struct own_i_batch *batch)
 {
-	link_set(object, batch->head, flags);
-	batch->head = object;
-	tally(&batch->bytes, own_i_object_bytes(object));
-	own__store(&batch->objects, own__load(&batch->objects, OWN__RELAXED)
-			+ 1, OWN__RELAXED);
+	/* B1: acquire, pairs with list_put() */
+	return own__xchg(&batch->head, NULL, OWN__ACQUIRE);
 }
 
 static uint64_t
 free_list(struct own_i_record *self, struct own__header *list)
 {
-	uint64_t n = 0;
+	uint64_t n = 0, bytes = 0;
 	struct own__header *next;
 
 	self->in_fini++;
 	for (; list; list = next, n++) {
 		next = link_get(list);
+		bytes += own_i_object_bytes(list);
 		own_i_object_end(own_i_payload(list));
 	}
 	self->in_fini--;
 	tally(&self->freed, n);
+	tally(&self->freed_bytes, bytes);
 	return n;
+}
+
+/* B1: raised before the list is taken, for own_barrier(). */
+static void
+scan_begin(struct own_i_batch *batch)
+{
+	(void)own__add(&batch->scanning, 1, OWN__SEQ_CST);
+}
+
+static void
+scan_end(struct own_i_batch *batch)
+{
+	/* B1: release, pairs with own_barrier() */
+	if (own__add(&batch->scanning, -1, OWN__ACQ_REL) == 1)
+		own_i_futex_wake(&batch->scanning, OWN_I_ALL,
+				OWN_I_FUTEX_ANY);
 }
 
 /*
@@ -216,74 +248,70 @@ batch_scan(struct own_i_record *self, struct own_i_record *of,
 		uint64_t *ret_kept)
 {
 	struct own_i_batch *batch = &of->batch;
-	struct own__header *list, *kept = NULL, *next;
-	uint64_t freed, n = 0;
+	struct own__header *list, *kept = NULL, *last = NULL;
+	uint64_t freed, bytes = 0, n = 0;
 
-	own_i_lock(&batch->lock);
-	list = batch_take(batch);
-	/* B1: pairs with own_barrier() */
-	(void)own__add(&batch->scanning, 1, OWN__RELAXED);
-	own_i_unlock(&batch->lock);
+	scan_begin(batch);
+	list = list_take(batch);
 	if (list) {
 		tally(&self->scans, 1);
 		scan(&list, &kept);
 	}
-	freed = free_list(self, list);
-	own_i_lock(&batch->lock);
-	for (; kept; kept = next, n++) {
-		next = link_get(kept);
-		batch_put(batch, kept, 0);
+	for (struct own__header *o = kept; o; o = link_get(o), n++) {
+		bytes += own_i_object_bytes(o);
+		last = o;
 	}
-	if (own__add(&batch->scanning, -1, OWN__RELEASE) == 1)
-		own_i_futex_wake(&batch->scanning, OWN_I_ALL,
-				OWN_I_FUTEX_ANY);
-	own_i_unlock(&batch->lock);
+	/* relaxed: for statistics and the limit */
+	own__store(&of->batch.kept_bytes, bytes, OWN__RELAXED);
+	if (kept)
+		list_put(batch, kept, last, 0);
+	freed = free_list(self, list);
+	scan_end(batch);
 	*ret_kept = n;
 	return freed;
 }
 
-/* Above the limit: who holds up the oldest object, at most once a second. */
+/* Above the limit: who holds up one of them, at most once a second. */
 static void
 tell_stall(struct own_i_record *self, uint64_t bytes)
 {
-	struct own_i_batch *batch = &self->batch;
 	uint64_t now = own_now_ns();
 	/* relaxed: losing a report to another thread is fine */
 	uint64_t last = own__load(&stalled_ns, OWN__RELAXED);
-	struct own__header *oldest;
+	struct own_i_record *holder = NULL;
+	struct own__slot *slot = NULL;
+	struct own__header *list, *oldest;
 
 	if (now - last < STALL_EVERY_NS ||
 			!own__cas(&stalled_ns, &last, now, OWN__RELAXED))
 		return;
-	/* this thread's own batch: others take from it under the lock, so the
-	 * lock is kept; the hook must not take handles */
-	own_i_lock(&batch->lock);
-	oldest = batch->head;
-	while (oldest && link_get(oldest))
+	/* taken out, so that nobody frees them meanwhile: as a scan does */
+	scan_begin(&self->batch);
+	list = list_take(&self->batch);
+	for (oldest = list; oldest && link_get(oldest); )
 		oldest = link_get(oldest);
-	if (oldest) {
-		struct own_i_record *holder = NULL;
-		struct own__slot *slot = NULL;
-
-		OWN_I_EACH_RECORD(record)
-			if (!slot) {
-				slot = own_i_slot_find(record, &oldest->word,
-						OWN_I_READS, NULL, NULL);
-				holder = slot ? record : NULL;
-			}
-		own_i_stall_retired(bytes, holder, slot, oldest);
-	}
-	own_i_unlock(&batch->lock);
+	if (!oldest)
+		goto end;
+	OWN_I_EACH_RECORD(record)
+		if (!slot) {
+			slot = own_i_slot_find(record, &oldest->word,
+					OWN_I_READS, NULL, NULL);
+			holder = slot ? record : NULL;
+		}
+	own_i_stall_retired(bytes, holder, slot, oldest);
+	list_put(&self->batch, list, oldest, 0);
+end:
+	scan_end(&self->batch);
 }
 
 static uint64_t
-bytes_pending(void)
+bytes_kept(void)
 {
 	uint64_t bytes = 0;
 
 	OWN_I_EACH_RECORD(record)
-		/* relaxed: a hint */
-		bytes += own__load(&record->batch.bytes, OWN__RELAXED);
+		/* relaxed: a limit that need not be exact */
+		bytes += own__load(&record->batch.kept_bytes, OWN__RELAXED);
 	return bytes;
 }
 
@@ -293,22 +321,23 @@ own_i_retire(struct own_i_record *self, void *payload)
 	struct own__header *object = own_i_header(payload);
 	struct own_i_batch *batch = &self->batch;
 	uint64_t bytes, kept;
-	int full;
 
 	tally(&self->retired, 1);
-	own_i_lock(&batch->lock);
-	/* V1: unlinked already; DEAD before the fence of the scan */
-	batch_put(batch, object, own__bug(OWN_BUG_DEAD_LATE) ? 0 : OWN__DEAD);
+	tally(&self->retired_bytes, own_i_object_bytes(object));
 	batch->fresh_objects++;
 	batch->fresh_bytes += own_i_object_bytes(object);
-	full = batch->fresh_objects >= OWN_I_BATCH_OBJECTS ||
-		batch->fresh_bytes >= OWN_I_BATCH_BYTES;
-	own_i_unlock(&batch->lock);
+	/* V1: unlinked already; DEAD before the fence of the scan */
+	list_put(batch, object, object, own__bug(OWN_BUG_DEAD_LATE) ? 0
+			: OWN__DEAD);
 	/* from within a fini it queues, and does not recurse (p. 32) */
-	if (self->in_fini || !(full || self->above_limit))
+	if (self->in_fini || (batch->fresh_objects < OWN_I_BATCH_OBJECTS &&
+			batch->fresh_bytes < OWN_I_BATCH_BYTES &&
+			!self->above_limit))
 		return;
+	batch->fresh_objects = 0;
+	batch->fresh_bytes = 0;
 	(void)batch_scan(self, self, &kept);
-	bytes = bytes_pending();
+	bytes = bytes_kept();
 	/* relaxed: it need not be exact */
 	self->above_limit = bytes > own__load(&limit, OWN__RELAXED);
 	if (self->above_limit)
@@ -322,7 +351,7 @@ own_i_reclaim_exit(struct own_i_record *self)
 
 	/* what is still held stays with the record, for its next thread or
 	 * for own_reclaim() */
-	if (own__load(&self->batch.objects, OWN__RELAXED))
+	if (own__load(&self->batch.head, OWN__RELAXED))
 		(void)batch_scan(self, self, &kept);
 }
 
@@ -341,7 +370,7 @@ own_reclaim(uint64_t budget_ns)
 	end = own_deadline_ns(budget_ns);
 	OWN_I_EACH_RECORD(record) {
 		/* relaxed: a hint */
-		if (own__load(&record->batch.objects, OWN__RELAXED) == 0)
+		if (!own__load(&record->batch.head, OWN__RELAXED))
 			continue;
 		freed += batch_scan(self, record, &kept);
 		if (own_now_ns() >= end)
@@ -387,11 +416,11 @@ own_reclaim_stats(struct own_reclaim_stats *ret)
 				OWN__RELAXED);
 		sum.freed_objects += own__load(&record->freed, OWN__RELAXED);
 		sum.scans += own__load(&record->scans, OWN__RELAXED);
-		sum.pending_objects += own__load(&record->batch.objects,
-				OWN__RELAXED);
-		sum.pending_bytes += own__load(&record->batch.bytes,
+		sum.pending_bytes += own__load(&record->retired_bytes,
+				OWN__RELAXED) - own__load(&record->freed_bytes,
 				OWN__RELAXED);
 	}
+	sum.pending_objects = sum.retired_objects - sum.freed_objects;
 	sum.membarriers = own_i_fences();
 	*ret = sum;
 }
