@@ -7,9 +7,15 @@
 #	%C%_cell_LDADD = $(own_la)
 if !MODEL
 example_programs = \
-	%D%/story
+	%D%/quick \
+	%D%/story \
+	%D%/stuck
+%C%_quick_SOURCES = %D%/quick.c
+%C%_quick_LDADD = $(own_la)
 %C%_story_SOURCES = %D%/story.c
 %C%_story_LDADD = $(own_la)
+%C%_stuck_SOURCES = %D%/stuck.c
+%C%_stuck_LDADD = $(own_la)
 
 check_PROGRAMS += $(example_programs)
 TESTS += $(example_programs)
