@@ -87,6 +87,9 @@ item_set(const struct own_unique *u, uint64_t n)
 /* The item of another thread's handle; that thread has paused. */
 #define RAW(handle)	((struct item *)(uintptr_t)(handle)->object)
 
+/* relaxed: a look, while others may change it */
+#define WORD(cell)	own__load(&(cell)->word, OWN__RELAXED)
+
 /* A case that runs under both policies; they are its prestate. */
 extern uint32_t policy_exclusive, policy_versioned;
 #define POLICY(state)	(*(const uint32_t *)*(state))

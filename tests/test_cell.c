@@ -14,7 +14,7 @@ unbias(void)
 	assert_int_equal(own_cell_claim(&cell, &u), 0);
 	own_unique_release(&u);
 	if (cell.policy == OWN_EXCLUSIVE)
-		assert_int_equal(cell.word & OWN__BIASED, 0);
+		assert_int_equal(WORD(&cell) & OWN__BIASED, 0);
 }
 
 static void
@@ -207,10 +207,10 @@ share_counts_without_bias(void **state)
 	unbias();
 	assert_int_equal(own_cell_share(&cell, &a), 0);
 	assert_int_equal(own_cell_share(&cell, &b), 0);
-	assert_int_equal(cell.word & OWN__COUNT_MASK, 2 * OWN__COUNT_ONE);
+	assert_int_equal(WORD(&cell) & OWN__COUNT_MASK, 2 * OWN__COUNT_ONE);
 	own_shared_release(&a);
 	own_shared_release(&b);
-	assert_int_equal(cell.word & OWN__COUNT_MASK, 0);
+	assert_int_equal(WORD(&cell) & OWN__COUNT_MASK, 0);
 	finish(1);
 }
 
@@ -372,7 +372,7 @@ share_fails_at_its_count_limit(void **state)
 	assert_null(s.object);
 	cell.word -= OWN__COUNT_ONE;
 	assert_int_equal(own_cell_share(&cell, &s), 0);
-	assert_int_equal(cell.word & OWN__COUNT_MASK, OWN__COUNT_MASK);
+	assert_int_equal(WORD(&cell) & OWN__COUNT_MASK, OWN__COUNT_MASK);
 	own_shared_release(&s);
 	cell.word = word;
 	finish(1);
@@ -393,7 +393,7 @@ claim_try_fails_while_shared(void **state)
 		assert_int_equal(actor_do(&a, act_share), 0);
 		assert_int_equal(own_cell_claim_try(&cell, &u), -EBUSY);
 		assert_null(u.object);
-		assert_int_equal(cell.word & OWN__WRITER, 0);
+		assert_int_equal(WORD(&cell) & OWN__WRITER, 0);
 		actor_do(&a, act_release);
 		assert_int_equal(own_cell_claim_try(&cell, &u), 0);
 		own_unique_release(&u);
@@ -510,7 +510,7 @@ claim_timed_gives_up_at_its_deadline(void **state)
 					-ETIMEDOUT);
 			assert_true(own_now_ns() >= a.deadline_ns);
 			/* who gave up is in nobody's way */
-			assert_int_equal(cell.word & OWN__WRITER, 0);
+			assert_int_equal(WORD(&cell) & OWN__WRITER, 0);
 			own_shared_release(&s);
 			unbias();
 		}
