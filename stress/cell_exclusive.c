@@ -437,6 +437,7 @@ void
 exclusive_thread(struct stress_thread *t)
 {
 	unsigned forms = t->index ? ANY : TRY;
+	unsigned writes;
 	uint64_t seen;
 
 	/* acquire: pairs with the end of the others */
@@ -449,9 +450,9 @@ exclusive_thread(struct stress_thread *t)
 			own__store(&shared.weather, stress_below(t, WEATHERS),
 					OWN__RELAXED);
 		seen = own__load(&subject.word, OWN__RELAXED);
-		if (stress_below(t, 1024) < writes_of[own__load(&shared.weather,
-				OWN__RELAXED)] || ((seen & OWN__BIASED) &&
-				stress_one_in(t, 8))) {
+		writes = writes_of[own__load(&shared.weather, OWN__RELAXED)];
+		if (stress_below(t, 1024) < writes ||
+				((seen & OWN__BIASED) && stress_one_in(t, 8))) {
 			if (stress_one_in(t, 8))
 				do_replace(t, forms);
 			else
@@ -460,7 +461,8 @@ exclusive_thread(struct stress_thread *t)
 		}
 		switch (stress_below(t, 16)) {
 		case 0:
-			do_upgrade(t, forms);
+			if (writes)
+				do_upgrade(t, forms);
 			break;
 		case 1:
 			if (t->index)

@@ -314,19 +314,22 @@ plan(struct stress_thread *t)
 void
 handover_thread(struct stress_thread *t)
 {
+	enum plan now;
+
 	for (;;) {
 		if (t->index == 0)
 			plan(t);
 		meet(t);
 		if (!shared.go)
 			return;
-		if (shared.plan == CYCLE)
+		now = shared.plan;
+		if (now == CYCLE)
 			cycle_round(t);
 		else
 			for (unsigned n = shared.steps % 8; n; n--)
-				several_round(t, shared.plan == ORDERED);
+				several_round(t, now == ORDERED);
 		meet(t);
-		if (t->index == 0 && shared.plan == CYCLE)
+		if (t->index == 0 && now == CYCLE)
 			cycle_verdict(t);
 	}
 }
