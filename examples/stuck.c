@@ -22,6 +22,7 @@ OWN_TYPE(session, struct session);
 static struct own_cell sessions = OWN_CELL_INIT(&session_type, OWN_EXCLUSIVE,
 		"sessions");
 static pthread_barrier_t held, done;
+static int failed;		/* its address is a thread's bad result */
 
 static void
 on_signal(int number)
@@ -40,7 +41,7 @@ worker(void *arg)
 	(void)pthread_barrier_wait(&held);
 	(void)pthread_barrier_wait(&done);	/* "a slow client" */
 	if (r)
-		return (void *)(uintptr_t)"share failed";
+		return &failed;
 	own_shared_release(&seen);
 	return NULL;
 }
@@ -54,7 +55,7 @@ updater(void *arg)
 	(void)arg;
 	r = own_cell_claim(&sessions, &u);	/* waits for the worker */
 	if (r)
-		return (void *)(uintptr_t)"claim failed";
+		return &failed;
 	session_edit(&u)->requests++;
 	own_unique_release(&u);
 	return NULL;
@@ -83,7 +84,7 @@ main(void)
 {
 	struct own_unique u = { 0 };
 	pthread_t slow, waiting;
-	void *failed[2];
+	void *result[2];
 	int r = session_new(&u);
 
 	if (r)
@@ -106,8 +107,8 @@ main(void)
 		(void)usleep(1000);
 	(void)raise(SIGUSR1);
 	(void)pthread_barrier_wait(&done);
-	(void)pthread_join(slow, &failed[0]);
-	(void)pthread_join(waiting, &failed[1]);
+	(void)pthread_join(slow, &result[0]);
+	(void)pthread_join(waiting, &result[1]);
 	own_cell_destroy(&sessions);
-	return failed[0] || failed[1];
+	return result[0] || result[1];
 }

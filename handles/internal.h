@@ -224,6 +224,7 @@ void own_i_futex_wake(const uint32_t *address, int n, uint32_t bitset);
 void own_i_lock(uint32_t *lock);
 void own_i_unlock(uint32_t *lock);
 void own_i_spin(void);
+void own_i_yield(void);
 extern unsigned own_i_spins;
 /* first slice of a wait, after which the deadlock check runs; 0: never */
 extern uint64_t own_i_slice_ns;

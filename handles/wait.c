@@ -11,6 +11,7 @@
 #endif
 #include <limits.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -92,6 +93,16 @@ own_i_spin(void)
 	__asm__ __volatile__("isb" ::: "memory");
 #else
 	__asm__ __volatile__("" ::: "memory");
+#endif
+}
+
+void
+own_i_yield(void)
+{
+#ifdef OWN_MODEL
+	own_m_pause();
+#else
+	(void)sched_yield();
 #endif
 }
 

@@ -31,16 +31,21 @@
 #define READS_COST_NS	16u	/* what a counted read costs over a biased */
 #define REVOKE_RATIO	9u	/* inhibition: a multiple of what it cost */
 
-/* Somebody may sleep on the low half from here on; 0 if the word changed. */
+/*
+ * Somebody may sleep on the low half from here on; 0 if the word changed.
+ * also: OWN__FAIR of a sharer that has slept and was overtaken.
+ */
 static int
-announce(uint64_t *word, uint64_t *w)
+announce(uint64_t *word, uint64_t *w, uint32_t also)
 {
-	if (*w & OWN__WAITERS)
+	uint64_t next = *w | OWN__WAITERS | also;
+
+	if (*w == next)
 		return 1;
 	/* relaxed: the kernel compares the word again under its own lock */
-	if (!own__cas(word, w, *w | OWN__WAITERS, OWN__RELAXED))
+	if (!own__cas(word, w, next, OWN__RELAXED))
 		return 0;
-	*w |= OWN__WAITERS;
+	*w = next;
 	return 1;
 }
 
@@ -59,11 +64,14 @@ spin_for_writer(uint64_t *word)
 
 /* ---- share ---- */
 
-/* One more counted read: the count, and bias when reads have earned it. */
+/*
+ * One more counted read: the count, and bias when reads have earned it. FAIR
+ * has served its purpose.
+ */
 static uint64_t
 counted(uint64_t w)
 {
-	uint64_t next = w + OWN__COUNT_ONE;
+	uint64_t next = (w & ~(uint64_t)OWN__FAIR) + OWN__COUNT_ONE;
 
 	if (w & OWN__WRITER)
 		return next;
@@ -76,7 +84,7 @@ static int
 share_counted(struct own_i_record *self, struct own_i_slot s, uint64_t *word,
 		uint64_t deadline_ns)
 {
-	int r, admitted = 0, looked = 0, spun = 0;
+	int r, admitted = 0, looked = 0, spun = 0, slept = 0;
 	uint64_t w;
 
 	for (;;) {
@@ -116,7 +124,7 @@ again:
 			if (spin_for_writer(word))
 				continue;
 		}
-		if (!announce(word, &w))
+		if (!announce(word, &w, slept ? OWN__FAIR : 0))
 			goto again;
 		if (own_i_expired(deadline_ns))
 			return own_i_refuse(self, s, word, "shared",
@@ -126,6 +134,7 @@ again:
 				deadline_ns);
 		if (r)
 			return r;
+		slept = 1;
 	}
 }
 
@@ -205,7 +214,7 @@ int
 own_i_word_take(struct own_i_record *self, struct own_i_slot s, uint64_t *word,
 		uint64_t deadline_ns, int orphan_ok, uint64_t *ret_seen)
 {
-	int r, slept = 0, looked = 0, spun = 0;
+	int r, slept = 0, looked = 0, spun = 0, gave_way = 0;
 	uint64_t w, next;
 
 	for (;;) {
@@ -220,8 +229,18 @@ again:
 		if (!(w & OWN__ORPHAN) != !orphan_ok)
 			return orphan_ok ? -EINVAL : own_i_refuse(self, s,
 					word, "unique", -EOWNERDEAD);
+		if ((w & (OWN__WRITER | OWN__FAIR)) == OWN__FAIR &&
+				!slept && !gave_way &&
+				deadline_ns != OWN__TRY) {
+			/* p. 21: a hint. Once, then on: were it lost, or
+			 * left behind, that costs time and hangs nobody */
+			gave_way = 1;
+			own_i_yield();
+			continue;
+		}
 		if (!(w & OWN__WRITER)) {
 			next = own__word_claimed(w, OWN__BIAS_READS) | OWN__WRITER;
+			next &= ~(uint64_t)OWN__FAIR;
 			/* I5: for those who may still sleep */
 			if (slept && !own__bug(OWN_BUG_FORGET_WAITERS))
 				next |= OWN__WAITERS;
@@ -248,7 +267,7 @@ again:
 			if (spin_for_writer(word))
 				continue;
 		}
-		if (!announce(word, &w))
+		if (!announce(word, &w, 0))
 			goto again;
 		/* p. 10: only here, with WRITER seen and WAITERS set */
 		if (own_i_expired(deadline_ns))
@@ -355,7 +374,7 @@ drain_count(struct own_i_record *self, struct own_i_slot s, uint64_t *word,
 		if (deadline_ns == OWN__TRY)
 			return own_i_refuse(self, s, word, "unique", -EBUSY);
 		/* what a failed CAS saw was not acquired: load it again */
-		if (!announce(word, &w))
+		if (!announce(word, &w, 0))
 			continue;
 		if (own_i_expired(deadline_ns))
 			return own_i_refuse(self, s, word, "unique",
