@@ -120,6 +120,7 @@ report(struct own_i_record *self)
 	 * the one before it waits for */
 	at = n;
 	do {
+		struct own_i_record *waiter = holder->check_from;
 		uint32_t i = holder == self ? 0 : --at;
 
 		if (i < OWN_PARTIES_MAX)
@@ -127,9 +128,9 @@ report(struct own_i_record *self)
 			own_i_party(&conflict->parties[i], holder,
 					holder->check_slot,
 					own_i_mode(holder->check_how),
-					own__load(&holder->check_from->wait.word,
+					own__load(&waiter->wait.word,
 						OWN__RELAXED));
-		holder = holder->check_from;
+		holder = waiter;
 	} while (holder != self);
 }
 

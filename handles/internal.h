@@ -63,7 +63,7 @@ struct own_i_wait {
 
 /* Objects retired and not yet freed, linked through their headers. */
 struct own_i_batch {
-	struct own__header *head;	/* shared: CAS to push, exchange to take */
+	struct own__header *head;	/* shared: CAS, or exchange to take */
 	uint64_t kept_bytes;		/* found held by the last scan */
 	uint32_t scanning;		/* futex: scans that took objects out */
 	uint32_t fresh_objects;		/* private: since the last scan */
@@ -74,7 +74,7 @@ struct own_i_record {
 	struct own_i_block block;	/* first: own__self points here */
 	struct own_i_record *next;	/* set before the record is pushed */
 	uint32_t id;
-	uint32_t used;			/* shared: CAS to take, store to leave */
+	uint32_t used;			/* shared: CAS to take, then store */
 	int32_t tid;
 	char name[16];
 	struct own_i_wait wait;
@@ -94,7 +94,7 @@ struct own_i_record {
 		const char *mode;
 		const struct own_site *site;
 		int error;
-		int open;		/* the other side is still to be found */
+		int open;		/* the other side is to be found */
 	} refusal;
 	struct own_conflict conflict;
 };
@@ -241,8 +241,8 @@ own_i_expired(uint64_t deadline_ns)
  * own_i_wait_end() follows the last slice.
  */
 int own_i_wait(struct own_i_record *self, enum own_i_wait_kind kind,
-		const uint64_t *word, struct own_i_slot s, const uint32_t *address,
-		uint32_t seen, uint32_t bitset, uint64_t deadline_ns);
+		const uint64_t *word, struct own_i_slot s,
+		const uint32_t *address, uint32_t seen, uint32_t bitset, uint64_t deadline_ns);
 void own_i_wait_end(struct own_i_record *self);
 void own_i_wait_erase(struct own_i_record *self);
 

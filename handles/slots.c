@@ -124,7 +124,8 @@ own_i_heavy_fence(void)
 		own_require(errno == ENOMEM, "the system call membarrier is "
 				"refused since libown began to use it (a "
 				"seccomp filter?): set OWN_MEMBARRIER=off, or "
-				"call own_setup(OWN_NO_MEMBARRIER) first", NULL);
+				"call own_setup(OWN_NO_MEMBARRIER) first",
+				NULL);
 	cost = own_now_ns() - began;
 	/* relaxed: an estimate, 1/8 of the new figure each time */
 	own__store(&fence_cost_ns, own__load(&fence_cost_ns, OWN__RELAXED) *

@@ -109,7 +109,8 @@ again:
 			/* a holder may always share again: WRITER cannot be
 			 * complete while its handle stands */
 			looked = 1;
-			if (own_i_slot_find(self, word, OWN_I_WRITES, s.meta, NULL))
+			if (own_i_slot_find(self, word, OWN_I_WRITES, s.meta,
+					NULL))
 				return own_i_refuse(self, s, word, "shared",
 						-EDEADLK);
 			admitted = own_i_slot_find(self, word, OWN_I_READS,
@@ -239,7 +240,8 @@ again:
 			continue;
 		}
 		if (!(w & OWN__WRITER)) {
-			next = own__word_claimed(w, OWN__BIAS_READS) | OWN__WRITER;
+			next = own__word_claimed(w, OWN__BIAS_READS) |
+				OWN__WRITER;
 			next &= ~(uint64_t)OWN__FAIR;
 			/* I5: for those who may still sleep */
 			if (slept && !own__bug(OWN_BUG_FORGET_WAITERS))
@@ -256,7 +258,8 @@ again:
 		}
 		if (!looked) {
 			looked = 1;
-			if (own_i_slot_find(self, word, OWN_I_WRITES, s.meta, NULL))
+			if (own_i_slot_find(self, word, OWN_I_WRITES, s.meta,
+					NULL))
 				return own_i_refuse(self, s, word, "unique",
 						-EDEADLK);
 		}

@@ -59,7 +59,8 @@ hold_current(struct own_cell *cell, struct own_i_slot s)
 
 const void *
 own__cell_share(struct own_cell *cell, uint64_t deadline_ns,
-		const struct own_site *site, int slot, uint64_t *ret_how, int *r)
+		const struct own_site *site, int slot, uint64_t *ret_how,
+		int *r)
 {
 	struct own_i_record *self = own_i_self();
 	struct own_i_slot s;

@@ -31,7 +31,8 @@
 #define OWN__COLD		__attribute__((cold, noinline))
 #define OWN__LIKELY(c)		__builtin_expect(!!(c), 1)
 #define OWN__UNLIKELY(c)	__builtin_expect(!!(c), 0)
-#define OWN__INLINE		static inline __attribute__((always_inline, unused))
+#define OWN__INLINE							\
+	static inline __attribute__((always_inline, unused))
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)

@@ -119,8 +119,8 @@ OWN_API void own_cell_destroy(struct own_cell *cell);
  * @ret: an empty handle
  *
  * OWN_EXCLUSIVE: may block (but for _try), until the unique handle has gone.
- * -EBUSY also while another thread only asks for the unique handle. OWN_VERSIONED:
- * never waits, no form of it. Acquire, pairs with commit and release.
+ * -EBUSY also while another thread only asks for the unique handle.
+ * OWN_VERSIONED: never waits, no form of it. Acquire, pairs with commit and release.
  * Returns 0, -EDEADLK if this thread has the unique handle, -ENOENT,
  * -EOWNERDEAD, -EOVERFLOW, -ENOMEM; -EBUSY from _try, -ETIMEDOUT from _timed.
  */
@@ -294,7 +294,7 @@ own__cell_share_any(struct own_cell *cell, uint64_t deadline_ns,
 	own__store(&self->slot[i].site, site, OWN__RELAXED);
 	own__store(&self->slot[i].container, (uintptr_t)cell, OWN__RELAXED);
 	if (cell->policy == OWN_EXCLUSIVE) {
-		/* S1: pairs with own_i_word_drain; light before heavy or after */
+		/* S1: pairs with own_i_word_drain() */
 		own__store(&self->object[i], (uintptr_t)&cell->word,
 				OWN__RELEASE);
 		own__light_fence();

@@ -65,8 +65,8 @@ struct OWN__CAPABILITY("shared handle") own_shared {
  */
 #if defined(OWN_MODEL)
 #define OWN__BIAS_READS	1u
-#elif defined(OWN_CHECKED) || defined(OWN__TSAN) || defined(OWN_BUGS) ||	\
-	defined(__SANITIZE_ADDRESS__)
+#elif defined(OWN_CHECKED) || defined(OWN_BUGS) ||			\
+	defined(OWN__TSAN) || defined(__SANITIZE_ADDRESS__)
 #define OWN__BIAS_READS	64u
 #else
 #define OWN__BIAS_READS	2048u
@@ -81,7 +81,7 @@ own__word_claimed(uint64_t w, uint64_t reads_min)
 	return (w & UINT32_MAX) | reads << 32;
 }
 
-/* The header before each payload. type's upper 16 bits: doc/design/reclaim.md */
+/* Before each payload. type's upper 16 bits: doc/design/reclaim.md */
 struct own__header {
 	uint64_t word;
 	uint64_t type;
@@ -115,7 +115,7 @@ OWN__STATIC_ASSERT(sizeof(struct own__header) == 16, "16 bytes per object");
 #define OWN__HOW_DRAFT		((uint64_t)0x5000)	/* unique, a copy */
 /* without a slot: bits 16-63 are bits 0-47 of the word's address */
 #define OWN__HOW_DETACHED	((uint64_t)0x6000)	/* shared, counted */
-#define OWN__HOW_OWNED		((uint64_t)0x7000)	/* unique, in no structure */
+#define OWN__HOW_OWNED		((uint64_t)0x7000)	/* unique, at large */
 #define OWN__HOW_SEQ_ONE	((uint64_t)1 << 36)
 
 struct own__slot {
@@ -479,7 +479,8 @@ own_unique_commit(struct own_unique *handle)
 OWN__VERB_BODY OWN__INLINE void
 own_unique_move(struct own_unique *ret, struct own_unique *from)
 {
-	own_require(ret->object == NULL, "own_unique_move: handle in use", NULL);
+	own_require(ret->object == NULL, "own_unique_move: handle in use",
+			NULL);
 	*ret = *from;
 	from->object = NULL;
 	from->how = 0;
@@ -488,7 +489,8 @@ own_unique_move(struct own_unique *ret, struct own_unique *from)
 OWN__VERB_BODY OWN__INLINE void
 own_shared_move(struct own_shared *ret, struct own_shared *from)
 {
-	own_require(ret->object == NULL, "own_shared_move: handle in use", NULL);
+	own_require(ret->object == NULL, "own_shared_move: handle in use",
+			NULL);
 	*ret = *from;
 	from->object = NULL;
 	from->how = 0;
@@ -536,8 +538,8 @@ own_shared_upgrade_try_at(struct own_shared *from, struct own_unique *ret,
 	void *object;
 	int r;
 
-	own_require(ret->object == NULL, "own_shared_upgrade_try: handle in use",
-			site);
+	own_require(ret->object == NULL,
+			"own_shared_upgrade_try: handle in use", site);
 	r = own__shared_upgrade_try(from->object, from->how, site, &object,
 			&how);
 	if (r)

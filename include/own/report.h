@@ -30,7 +30,7 @@ struct own_party {
 	const char *container;		/* name of the structure, or NULL */
 	const void *address;		/* of the object's word */
 	const struct own_site *site;	/* where it was taken, or NULL */
-	const struct own_site *waits_at;	/* where it waits now, or NULL */
+	const struct own_site *waits_at;	/* where it waits, or NULL */
 };
 
 /*
