@@ -39,7 +39,7 @@ static const struct store_ops *const stores[] = {
 static const char help[] =
 "kvd - a read-only key-value server in the Redis protocol\n"
 "\n"
-"  --data FILE      the data set, as kvd-mkdata writes it (required)\n"
+"  --data FILE      the data set, as mkdata writes it (required)\n"
 "  --store NAME     own, rwlock, mutex or gil: how threads share it (own)\n"
 "  --threads N      event loops (number of cores)\n"
 "  --port N         0 takes any free one (6380)\n"

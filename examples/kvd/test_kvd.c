@@ -788,11 +788,13 @@ a_broken_file_leaves_the_data_set(void **state)
 		{ "kvd-data 1 2\n1 1\nab\n1 1\nac\n", "key \"a\" comes"
 			" twice" },
 	};
-	char want[256];
+	char want[256], path[64];
 	int fd = client_open();
 	long long failed = info("reloads_failed");
 
 	(void)state;
+	snprintf(path, sizeof(path), "%s/broken.kvd", dir);
+	unlink(path);
 	request(fd, "CONFIG", "SET", "data", "broken.kvd", NULL);
 	expect(fd, "+OK\r\n");
 	request(fd, "RELOAD", NULL);
@@ -828,6 +830,8 @@ a_reply_outlives_its_data_set(void **state)
 	/* more than the socket buffers take: the last replies wait inside */
 	for (int i = 0; i < 20; i++)
 		request(slow, "GET", "big", NULL);
+	/* the first has been run when something of its reply is here */
+	assert_int_equal(recv(slow, got, 1, MSG_PEEK), 1);
 	for (int i = 0; i < 4; i++) {
 		request(fd, "CONFIG", "SET", "data",
 				i & 1 ? "a.kvd" : "b.kvd", NULL);
