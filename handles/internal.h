@@ -242,7 +242,8 @@ own_i_expired(uint64_t deadline_ns)
  */
 int own_i_wait(struct own_i_record *self, enum own_i_wait_kind kind,
 		const uint64_t *word, struct own_i_slot s,
-		const uint32_t *address, uint32_t seen, uint32_t bitset, uint64_t deadline_ns);
+		const uint32_t *address, uint32_t seen, uint32_t bitset,
+		uint64_t deadline_ns);
 void own_i_wait_end(struct own_i_record *self);
 void own_i_wait_erase(struct own_i_record *self);
 

@@ -120,7 +120,8 @@ OWN_API void own_cell_destroy(struct own_cell *cell);
  *
  * OWN_EXCLUSIVE: may block (but for _try), until the unique handle has gone.
  * -EBUSY also while another thread only asks for the unique handle.
- * OWN_VERSIONED: never waits, no form of it. Acquire, pairs with commit and release.
+ * OWN_VERSIONED: never waits, no form of it. Acquire, pairs with commit and
+ * release.
  * Returns 0, -EDEADLK if this thread has the unique handle, -ENOENT,
  * -EOWNERDEAD, -EOVERFLOW, -ENOMEM; -EBUSY from _try, -ETIMEDOUT from _timed.
  */
