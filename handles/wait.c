@@ -142,6 +142,8 @@ wait_begin(struct own_i_record *self, enum own_i_wait_kind kind,
 	if (sequence & 1)
 		own_i_wait_erase(self);
 	sequence = own__load(&wait->sequence, OWN__RELAXED);
+	/* own_conflict_last(): what comes of this wait counts from here on */
+	self->refusal.error = 0;
 	wait->rounds = 0;
 	wait->since_ns = own_i_slice_ns ? own_now_ns() : 0;
 	/* relaxed: published by the sequence; for reports */
