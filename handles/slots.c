@@ -272,6 +272,7 @@ thread_exit(void *arg)
 	own_i_rcu_unregister();
 	own__self = NULL;
 	own_i_this = NULL;
+	self->refusal.error = 0;
 	/* R1: pairs with record_reuse() */
 	own__store(&self->used, 0, OWN__RELEASE);
 }
