@@ -590,6 +590,40 @@ malloc_run(struct bench *b)
 		bench_fail(b, "malloc");
 }
 
+/*
+ * The same for memory that cannot be freed at once, as a replaced value
+ * cannot: freed once a batch of others has been retired.
+ */
+static void
+malloc_late_run(struct bench *b)
+{
+	static __thread struct value *queue[1024];
+	uint64_t bad = 0, word = VALUE_FIRST;
+	size_t n = sizeof(queue) / sizeof(queue[0]);
+
+	bench_loop(b) {
+		struct value **at = &queue[word % n];
+		struct value *v = malloc(sizeof(*v));
+
+		if (!v) {
+			bench_fail(b, "out of memory");
+			break;
+		}
+		value_set(v, ++word);
+		if (*at) {
+			bad |= (uint64_t)((*at)->word[7] + n != word);
+			free(*at);
+		}
+		*at = v;
+	}
+	for (size_t i = 0; i < n; i++) {
+		free(queue[i]);
+		queue[i] = NULL;
+	}
+	if (bad)
+		bench_fail(b, "malloc");
+}
+
 static void
 versioned_open(struct bench *b)
 {
@@ -671,6 +705,24 @@ add_subjects(void)
 	}
 }
 
+/* What scripts/bench has built, if there is a Rust compiler. */
+static int
+add_rust(void)
+{
+	const struct cell_subject *s[RUST_SUBJECTS_MAX];
+	const char *path = getenv("OWN_BENCH_RUST");
+	int n = path && *path ? rust_subjects(path, s) : 0;
+
+	for (int i = 0; i < n; i++) {
+		for (size_t k = 0; k < PERCENTS; k++)
+			add_subject("mix", s[i], s[i]->mix, percents[k],
+					threads_many);
+		add_subject("one", s[i], s[i]->one, -1, threads_many);
+		add_subject("write", s[i], s[i]->write, -1, threads_many);
+	}
+	return n;
+}
+
 static void
 add_own(void)
 {
@@ -706,6 +758,8 @@ add_own(void)
 	add("replace", "own_one_cell", own_run_replace_one, versioned_open,
 			replace_close, NULL, -1, threads_many);
 	add("replace", "malloc", malloc_run, NULL, NULL, NULL, -1,
+			threads_many);
+	add("replace", "malloc_late", malloc_late_run, NULL, NULL, NULL, -1,
 			threads_many);
 }
 
@@ -755,6 +809,8 @@ main(int argc, char **argv)
 	patterns_draw();
 	add_subjects();
 	add_own();
+	if (add_rust() < 0)
+		return 2;
 	describe();
 	return bench_main(argc, argv);
 }

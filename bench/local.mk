@@ -19,12 +19,14 @@ check_PROGRAMS += %D%/cell_bench
 	%D%/peers/peers.h \
 	%D%/peers/rcu_call.c \
 	%D%/peers/rcu_cell.h \
-	%D%/peers/rcu_inline.c
+	%D%/peers/rcu_inline.c \
+	%D%/peers/rust.c
 %C%_cell_bench_LDADD = $(bench_libs)
 endif
 endif
 
-dist_check_SCRIPTS += scripts/bench
 EXTRA_DIST += \
 	%D%/README.md \
+	%D%/peers/rust/Cargo.toml \
+	%D%/peers/rust/peers.rs \
 	%D%/tables.awk

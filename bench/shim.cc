@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* shim.cc - contract in shim.h */
 #include <sched.h>
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -15,6 +16,13 @@
 /* batches that a thread takes in a run: they bound how unevenly it ends */
 #define BATCHES_PER_THREAD	128u
 #define BATCH_MAX		65536u
+
+/*
+ * Google Benchmark finds a run's length by trying ever longer ones, from one
+ * iteration on. A try in which a thread was not scheduled for a while would
+ * pass as long enough, so none is shorter than this; its time is scaled.
+ */
+#define ITERATIONS_MIN		1000u
 
 /* A case, and the run of it that is under way. */
 struct entry {
@@ -110,13 +118,14 @@ run(benchmark::State &state, entry *e)
 {
 	int thread = state.thread_index(), threads = state.threads();
 	bench b = { e, &state, 0, 0, 0, bench::BEFORE };
+	uint64_t asked = (uint64_t)state.max_iterations;
+	uint64_t each = std::max<uint64_t>(asked, ITERATIONS_MIN);
+	double part = (double)asked / (double)each;
 	const char *why;
 
 	pin(thread, threads);
 	if (!thread) {
-		uint64_t all = (uint64_t)state.max_iterations * threads;
-
-		e->pool = all;
+		e->pool = each * threads;
 		e->failed = nullptr;
 		e->first_ns = e->last_ns = 0;
 		if (e->c.setup)
@@ -138,8 +147,9 @@ run(benchmark::State &state, entry *e)
 		any_failed = true;
 		state.SkipWithError(why);
 	}
-	state.SetIterationTime((double)(e->last_ns - e->first_ns) * 1e-9);
-	state.SetItemsProcessed(b.done);
+	state.SetIterationTime((double)(e->last_ns - e->first_ns) * 1e-9 *
+			part);
+	state.SetItemsProcessed((int64_t)((double)b.done * part));
 	pin(0, INT32_MAX);
 }
 

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
 #
-# tables.awk - tables from lines of: case, threads, figure, value
+# tables.awk - tables from lines of: case, threads, figure, value, run's seconds
 
 BEGIN {
 	FS = "\t"
 	subjects = "own_exclusive own_versioned rcu_inline mutex rwlock" \
 			" spin global"
-	count_subject = split(subjects, subject, " ")
+	if (demo != "yes")
+		subjects = subjects " rust_mutex rust_rwlock" \
+			" parking_lot_mutex parking_lot_rwlock arc_swap"
+	all = split(subjects, subject, " ")
 	count_thread = split("1 2 8", thread, " ")
 	if (cores != 1 && cores != 2 && cores != 8)
 		thread[++count_thread] = cores
@@ -24,6 +27,8 @@ $3 == "error" {
 		order[++keys] = key
 		count[key] = 0
 	}
+	if ($3 == "ns" && $5 < seconds / 4)
+		brief++
 	v = $4 + 0
 	for (i = count[key]++; i > 0 && sample[key, i - 1] > v; i--)
 		sample[key, i] = sample[key, i - 1]
@@ -100,7 +105,9 @@ function all_budgets(	i, p, t, k, n, m, policy, pct, peer, peers, off, verb) {
 			if (thread[t] == 1)
 				continue
 			peers = ""
-			m = split("rcu_inline rcu mutex rwlock spin", peer, " ")
+			m = split("rcu_inline rcu mutex rwlock spin rust_mutex" \
+				" rust_rwlock parking_lot_mutex" \
+				" parking_lot_rwlock arc_swap", peer, " ")
 			for (k = 1; k <= m; k++)
 				peers = peers " mix/" peer[k] "/" pct[p]
 			budget("versioned, " pct[p] " % writes", \
@@ -111,8 +118,10 @@ function all_budgets(	i, p, t, k, n, m, policy, pct, peer, peers, off, verb) {
 		if (thread[t] != 1)
 			budget("exclusive, 100 % writes", \
 				"mix/own_exclusive/100", thread[t], "ns", \
-				"mix/mutex/100 mix/rwlock/100 mix/spin/100", \
-				1, 1)
+				"mix/mutex/100 mix/rwlock/100 mix/spin/100" \
+				" mix/rust_mutex/100 mix/rust_rwlock/100" \
+				" mix/parking_lot_mutex/100" \
+				" mix/parking_lot_rwlock/100", 1, 1)
 	budget("claim+write+release", "write/own_exclusive", 1, "ns", \
 			"write/mutex", 1.3, 0)
 	for (t = 1; t <= count_thread; t++)
@@ -124,7 +133,7 @@ function all_budgets(	i, p, t, k, n, m, policy, pct, peer, peers, off, verb) {
 	for (i = 1; i <= n; i++) {
 		budget("places noted, " policy[i], "one/" policy[i], 1, "ns", \
 				"one/" policy[i] "_no_place", 1.05, 0)
-		budget("places and slot records", "one/" policy[i], 1, "ns", \
+		budget("slot records, " policy[i], "one/" policy[i], 1, "ns", \
 				"one/" policy[i] "_bare", 1.05, 0)
 	}
 	for (i = 1; i <= n; i++)
@@ -132,7 +141,7 @@ function all_budgets(	i, p, t, k, n, m, policy, pct, peer, peers, off, verb) {
 			off = k == 1 ? "" : "_no_membarrier"
 			m = split("claim commit share", verb, " ")
 			for (p = 1; p <= m; p++)
-				budget("p99.9 " verb[p] off, \
+				budget("p99.9 " verb[p] ", " policy[i], \
 					"latency/" policy[i] off "/10", 2, \
 					verb[p] "_p999_ns", \
 					"latency/rwlock" off "/10", 1, 0)
@@ -142,54 +151,59 @@ function all_budgets(	i, p, t, k, n, m, policy, pct, peer, peers, off, verb) {
 }
 
 # Millions of operations a second: subjects across, threads and writes down.
-function matrix(family, title, pcts,	n, pct, t, p, s, any, key) {
-	for (s = 1; s <= count_subject && !any; s++)
-		for (t = 1; t <= count_thread; t++)
-			if (family "/" subject[s] "/10@" thread[t] "@ns" in count)
-				any = 1
-	if (!any)
+function matrix(family, title, pcts,	n, m, pct, t, p, s, key, shown, width, line) {
+	n = split(pcts, pct, " ")
+	m = 0
+	for (s = 1; s <= all; s++)
+		for (key in count)
+			if (index(key, family "/" subject[s] "/") == 1) {
+				shown[++m] = subject[s]
+				break
+			}
+	if (!m)
 		return
 	printf "%s\n%7s %8s", title, "threads", "writes"
-	for (s = 1; s <= count_subject; s++)
-		printf " %13s", name(subject[s])
+	for (s = 1; s <= m; s++) {
+		width[s] = length(name(shown[s])) + 2
+		if (width[s] < 8)
+			width[s] = 8
+		printf "%" width[s] "s", name(shown[s])
+	}
 	printf "\n"
-	n = split(pcts, pct, " ")
 	for (t = 1; t <= count_thread; t++)
 		for (p = 1; p <= n; p++) {
-			any = 0
-			for (s = 1; s <= count_subject; s++)
-				if (family "/" subject[s] "/" pct[p] "@" \
-						thread[t] "@ns" in count)
-					any = 1
-			if (!any)
-				continue
-			printf "%7d %6d %%", thread[t], pct[p]
-			for (s = 1; s <= count_subject; s++) {
-				key = family "/" subject[s] "/" pct[p] "@" \
+			line = ""
+			for (s = 1; s <= m; s++) {
+				key = family "/" shown[s] "/" pct[p] "@" \
 						thread[t] "@ns"
-				printf " %13s", key in count ? \
-					sprintf("%.1f", 1000 / median(key)) : "-"
+				line = line sprintf("%" width[s] "s", \
+					key in count ? sprintf("%.1f", \
+					1000 / median(key)) : "-")
 			}
-			printf "\n"
+			if (line ~ /[0-9]/)
+				printf "%7d %6d %%%s\n", thread[t], pct[p], line
 		}
 	printf "\n"
 }
 
 function name(s) {
-	sub(/_/, " ", s)
+	gsub(/_/, " ", s)
 	sub(/rcu inline/, "liburcu", s)
 	sub(/global/, "global lock", s)
 	return s
 }
 
-function everything(	i, part) {
-	printf "%-44s %2s  %-10s %s\n", "ALL CASES", "T", "figure", \
+function everything(	i, part, sort) {
+	printf "%-44s %2s  %-15s %s\n", "ALL CASES", "T", "figure", \
 			"median (min..max)"
+	fflush()
+	sort = "LC_ALL=C sort"
 	for (i = 1; i <= keys; i++) {
 		split(order[i], part, "@")
-		printf "%-44s %2d  %-10s %s\n", part[1], part[2], part[3], \
-				spread(order[i])
+		printf "%-44s %2d  %-15s %s\n", part[1], part[2], part[3], \
+				spread(order[i]) | sort
 	}
+	close(sort)
 }
 
 END {
@@ -201,5 +215,10 @@ END {
 			" each request's own work", "10")
 	if (demo != "yes")
 		everything()
+	if (brief)
+		printf "NOTE      %d runs were shorter than a quarter of the" \
+			" %s s asked for, because the machine was\n" \
+			"          busy when their length was chosen: run again" \
+			" with less beside\n", brief, seconds
 	exit failed
 }

@@ -14,4 +14,11 @@ int rcu_registered(void);
 /* Starts liburcu's worker thread. 0 or -1. */
 int rcu_start_worker(void);
 
+/*
+ * Rust's peers from the library at @path, at most RUST_SUBJECTS_MAX. Returns
+ * how many, or -1 after saying why not.
+ */
+#define RUST_SUBJECTS_MAX	8
+int rust_subjects(const char *path, const struct cell_subject **ret);
+
 #endif
