@@ -167,7 +167,7 @@ latency_close(struct bench *b)
 
 static struct own_cell cell LINE;
 
-static void
+OWN__VERB_BODY static void
 cell_open(struct bench *b, uint32_t policy)
 {
 	own_scoped(own_unique) first = { 0 };
@@ -394,7 +394,7 @@ own_run_peek(struct bench *b)
 }
 
 /* One more handle on what is held. */
-static void
+OWN__VERB_BODY static void
 own_run_clone(struct bench *b)
 {
 	own_scoped(own_shared) held = { 0 };
