@@ -531,7 +531,7 @@ count_run(struct bench *b)
 
 /* ---- replace beside malloc and free ---- */
 
-static void
+OWN__VERB_BODY static void
 own_run_replace(struct bench *b, struct own_cell *c)
 {
 	uint64_t bad = 0, word = VALUE_FIRST;
