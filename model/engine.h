@@ -115,7 +115,16 @@ const char *own_m_i_label(uint64_t address);
 
 /* --- heap.c ------------------------------------------------------------- */
 
+/*
+ * Fixed, so that schedules see the same addresses in each process. Kernels of
+ * arm64 may give a process no more than 39 bits of them.
+ */
+#ifdef __aarch64__
+#define ARENA_BASE	((uintptr_t)0x4000000000)
+#else
 #define ARENA_BASE	((uintptr_t)0x200000000000)
+#endif
+#define STACK_BASE	(ARENA_BASE + 0x1000000000)
 #define ARENA_SIZE	((size_t)16 << 20)
 #define OWN_M_BLOCKS_MAX	16384
 

@@ -13,7 +13,6 @@
 
 #include "model/engine.h"
 
-#define STACK_BASE	((uintptr_t)0x210000000000)
 #define STACK_SIZE	((size_t)256 << 10)
 #define GUARD_SIZE	((size_t)64 << 10)
 

@@ -51,7 +51,7 @@ struct own_m_scenario {
 					   a store still buffered; 1 */
 	unsigned timeouts;		/* timed waits that run out although
 					   somebody could run; none */
-	unsigned spurious;		/* sleepers that wake for nothing; none */
+	unsigned spurious;		/* wake-ups for nothing; none */
 	unsigned alloc_failures;	/* allocations that may fail; none */
 	unsigned steps_max;		/* beyond is a livelock; 20000 */
 	uint64_t schedules;		/* exhaustive: exactly so many; any */
