@@ -14,14 +14,23 @@ unit_libs = $(LDADD) $(CMOCKA_LIBS)
 unit_support = %D%/support.c %D%/support.h
 
 unit_programs = \
+	%D%/test_alloc \
 	%D%/test_cell \
-	%D%/test_handle
+	%D%/test_deadlock \
+	%D%/test_handle \
+	%D%/test_report
 check_PROGRAMS += $(unit_programs)
 TESTS += $(unit_programs)
 
+%C%_test_alloc_SOURCES = %D%/test_alloc.c $(unit_support)
+%C%_test_alloc_LDADD = $(unit_libs)
 %C%_test_cell_SOURCES = %D%/test_cell.c $(unit_support)
 %C%_test_cell_LDADD = $(unit_libs)
+%C%_test_deadlock_SOURCES = %D%/test_deadlock.c $(unit_support)
+%C%_test_deadlock_LDADD = $(unit_libs)
 %C%_test_handle_SOURCES = %D%/test_handle.c $(unit_support)
 %C%_test_handle_LDADD = $(unit_libs)
+%C%_test_report_SOURCES = %D%/test_report.c $(unit_support)
+%C%_test_report_LDADD = $(unit_libs)
 endif
 endif

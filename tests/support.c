@@ -219,6 +219,15 @@ raise_flag(uint32_t *flag)
 	own__store(flag, 1, OWN__RELEASE);
 }
 
+void
+pass_time(uint64_t ns)
+{
+	uint64_t until_ns = own_deadline_ns(ns);
+
+	while (own_now_ns() < until_ns)
+		sched_yield();
+}
+
 /* ---- children ---- */
 
 static void

@@ -24,7 +24,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
+#include <stdlib.h>
 #include <string.h>
 #include "handles/internal.h"
 
@@ -150,6 +152,8 @@ int act_swap(struct actor *a);			/* with u */
 /* Until *flag is not 0. */
 void await_flag(const uint32_t *flag);
 void raise_flag(uint32_t *flag);
+/* Lets others run for a while: not to meet them, but to give them a chance. */
+void pass_time(uint64_t ns);
 
 /* ---- children ---- */
 
@@ -158,6 +162,8 @@ struct child {
 	void (*run)(void);
 };
 #define CHILD(f)	{ #f, f }
+#define NO_CHILDREN							\
+	static const struct child children[] = { { "none", NULL } }
 
 struct outcome {
 	int status;			/* of waitpid() */

@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_alloc.c - every allocation of every verb fails in turn
+ *
+ * Each scenario is one child per allocation: allocation number n, counted over
+ * the whole child, returns NULL, and every verb is asked again until it
+ * succeeds. What was refused must have changed nothing; in the end nothing is
+ * held, locked or left but the records of threads.
+ */
+#include <stdio.h>
+#include "tests/support.h"
+
+static struct own_cell cell;
+static uint32_t ended;
+
+static struct {
+	uint64_t n;			/* shared: allocations so far */
+	uint64_t fails;			/* the one that fails, from 1 */
+	uint64_t failed;		/* shared */
+	uint64_t blocks, bytes;		/* shared: not freed yet */
+} heap;
+
+static void *
+heap_alloc(size_t size_bytes, size_t align, void *context)
+{
+	void *p = NULL;
+
+	assert_ptr_equal(context, &heap);
+	/* relaxed: counts */
+	if (own__add(&heap.n, 1, OWN__RELAXED) + 1 == heap.fails) {
+		(void)own__add(&heap.failed, 1, OWN__RELAXED);
+		return NULL;
+	}
+	assert_int_equal(posix_memalign(&p, align < 16 ? 16 : align,
+			size_bytes), 0);
+	/* whoever relies on zeroes has to make them */
+	memset(p, 0xa5, size_bytes);
+	(void)own__add(&heap.blocks, 1, OWN__RELAXED);
+	(void)own__add(&heap.bytes, size_bytes, OWN__RELAXED);
+	return p;
+}
+
+static void
+heap_free(void *p, size_t size_bytes, void *context)
+{
+	assert_ptr_equal(context, &heap);
+	(void)own__add(&heap.blocks, -(uint64_t)1, OWN__RELAXED);
+	(void)own__add(&heap.bytes, -(uint64_t)size_bytes, OWN__RELAXED);
+	free(p);
+}
+
+static void
+heap_use(void)
+{
+	static const struct own_alloc own = {
+		.alloc = heap_alloc, .free = heap_free, .context = &heap,
+	};
+	const char *fails = getenv("FAILS");
+
+	heap.fails = fails ? strtoull(fails, NULL, 10) : 0;
+	assert_int_equal(own_set_alloc(&own), 0);
+}
+
+/* Once more if the one allocation that fails was in it. */
+#define AGAIN(call)							\
+	do {								\
+		uint64_t failed_before = heap.failed;			\
+		int r_ = (call);					\
+									\
+		if (r_ == -ENOMEM) {					\
+			assert_int_equal(heap.failed, failed_before + 1); \
+			r_ = (call);					\
+		}							\
+		assert_int_equal(r_, 0);				\
+	} while (0)
+
+static uint64_t
+records(void)
+{
+	uint64_t n = 0;
+
+	OWN_I_EACH_RECORD(r)
+		OWN_I_EACH_BLOCK(b, r)
+			n++;
+	return n;
+}
+
+/* The cell is free and its values ended; the failure, if asked for, came. */
+static void
+heap_is_clean(uint32_t items)
+{
+	assert_int_equal(WORD(&cell) & ~(uint64_t)OWN__BIASED & UINT32_MAX, 0);
+	own_cell_destroy(&cell);
+	assert_int_equal(own_barrier(), 0);
+	assert_false(own_i_slot_any(own_i_this));
+	assert_int_equal(ended, items);
+	assert_int_equal(heap.blocks, records());
+	/* for the parent: whether there is another allocation to fail */
+	fprintf(stderr, "failed %u\n", (unsigned)heap.failed);
+}
+
+static void
+fill(uint32_t policy)
+{
+	struct own_unique u = { 0 };
+
+	AGAIN(item_new(&u));
+	assert_int_equal(item_edit(&u)->n | item_edit(&u)->twin, 0);
+	*item_edit(&u) = (struct item) { 1, 1, &ended };
+	/* allocates nothing */
+	assert_int_equal(own_cell_init(&cell, &item_type, policy, NULL, &u),
+			0);
+}
+
+static void
+shares(uint32_t policy)
+{
+	struct own_shared s[70] = { { 0 } };
+
+	heap_use();
+	fill(policy);
+	for (unsigned i = 0; i < 35; i++) {
+		AGAIN(own_cell_share(&cell, &s[i]));
+		assert_int_equal(item_get(&s[i])->n, 1);
+	}
+	for (unsigned i = 35; i < 70; i++) {
+		AGAIN(own_shared_clone(&s[i - 35], &s[i]));
+		assert_int_equal(item_get(&s[i])->n, 1);
+	}
+	for (unsigned i = 0; i < 70; i++)
+		own_shared_release(&s[i]);
+	heap_is_clean(1);
+}
+
+static void
+share_exclusive(void)
+{
+	shares(OWN_EXCLUSIVE);
+}
+
+static void
+share_versioned(void)
+{
+	shares(OWN_VERSIONED);
+}
+
+/* By all verbs that make somebody unique. */
+static void
+writes(uint32_t policy)
+{
+	uint64_t deadline_ns = own_deadline_ns(LONG_NS);
+	struct own_unique u = { 0 };
+	struct own_shared s = { 0 };
+	struct item copy;
+
+	heap_use();
+	fill(policy);
+	AGAIN(own_cell_claim(&cell, &u));
+	item_set(&u, 2);
+	own_unique_commit(&u);
+	AGAIN(own_cell_claim_try(&cell, &u));
+	item_set(&u, 3);
+	own_unique_downgrade(&u, &s);
+	AGAIN(own_shared_upgrade_try(&s, &u));
+	assert_null(s.object);
+	item_set(&u, 4);
+	own_unique_commit(&u);
+	AGAIN(own_cell_claim_timed(&cell, deadline_ns, &u));
+	own_unique_release(&u);
+	AGAIN(item_read(&cell, &copy));
+	assert_int_equal(copy.twin, 4);
+	AGAIN(item_new(&u));
+	*item_edit(&u) = (struct item) { 5, 5, &ended };
+	AGAIN(own_cell_replace(&cell, &u));
+	AGAIN(item_new(&u));
+	*item_edit(&u) = (struct item) { 6, 6, &ended };
+	AGAIN(own_cell_swap(&cell, &u));
+	assert_int_equal(item_edit(&u)->n, 5);
+	own_unique_release(&u);
+	assert_int_equal(item_value(&cell), 6);
+	heap_is_clean(policy == OWN_VERSIONED ? 7 : 3);
+}
+
+static void
+write_exclusive(void)
+{
+	writes(OWN_EXCLUSIVE);
+}
+
+static void
+write_versioned(void)
+{
+	writes(OWN_VERSIONED);
+}
+
+/* The first use is another verb each time, and makes the record. */
+static void
+first_use_is_claim(void)
+{
+	static struct own_cell empty = OWN_CELL_INIT(&item_type, OWN_VERSIONED,
+			NULL);
+	struct own_unique u = { 0 };
+	int r;
+
+	heap_use();
+	r = own_cell_claim(&empty, &u);
+	if (heap.failed) {
+		assert_int_equal(r, -ENOMEM);
+		r = own_cell_claim(&empty, &u);
+	}
+	assert_int_equal(r, -ENOENT);
+	own_cell_destroy(&empty);
+	fill(OWN_EXCLUSIVE);
+	heap_is_clean(1);
+}
+
+static void
+first_use_is_share(void)
+{
+	static struct own_cell empty = OWN_CELL_INIT(&item_type, OWN_EXCLUSIVE,
+			NULL);
+	struct own_shared s = { 0 };
+	int r;
+
+	heap_use();
+	r = own_cell_share(&empty, &s);
+	if (heap.failed) {
+		assert_int_equal(r, -ENOMEM);
+		r = own_cell_share(&empty, &s);
+	}
+	assert_int_equal(r, -ENOENT);
+	fill(OWN_EXCLUSIVE);
+	heap_is_clean(1);
+}
+
+static void
+first_use_is_reclaim(void)
+{
+	int64_t n;
+
+	heap_use();
+	n = own_reclaim(0);
+	assert_int_equal(n, heap.failed ? -ENOMEM : 0);
+	AGAIN(own_thread_register());
+	fill(OWN_VERSIONED);
+	heap_is_clean(1);
+}
+
+static void
+first_use_is_barrier(void)
+{
+	int64_t n;
+
+	heap_use();
+	n = own_barrier();
+	assert_int_equal(n, heap.failed ? -ENOMEM : 0);
+	fill(OWN_VERSIONED);
+	heap_is_clean(1);
+}
+
+static void
+first_use_is_register(void)
+{
+	heap_use();
+	AGAIN(own_thread_register());
+	assert_int_equal(own_thread_register(), 0);
+	fill(OWN_VERSIONED);
+	heap_is_clean(1);
+}
+
+static void *
+thread_first_use(void *arg)
+{
+	struct own_shared s = { 0 };
+
+	(void)arg;
+	AGAIN(own_cell_share(&cell, &s));
+	own_shared_release(&s);
+	return NULL;
+}
+
+/* Records of threads that come and go, one after the other. */
+static void
+threads(void)
+{
+	pthread_t id;
+
+	heap_use();
+	fill(OWN_VERSIONED);
+	AGAIN(own_thread_register());
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(pthread_create(&id, NULL, thread_first_use,
+				NULL), 0);
+		assert_int_equal(pthread_join(id, NULL), 0);
+	}
+	heap_is_clean(1);
+}
+
+static void
+sized(void)
+{
+	static const struct own_type type = {
+		.name = "bytes", .flags = OWN_SIZED, .align = 64,
+	};
+	struct own_unique u = { 0 }, v = { 0 };
+	struct own_cell c;
+
+	heap_use();
+	AGAIN(own_new_sized(&type, 1000, &u));
+	assert_int_equal(own_size(&u), 1000);
+	for (unsigned i = 0; i < 1000; i++)
+		assert_int_equal(((char *)own_unique_edit(&u))[i], 0);
+	assert_int_equal(own_cell_init(&c, &type, OWN_VERSIONED, NULL, &u), 0);
+	AGAIN(own_cell_claim(&c, &v));
+	assert_int_equal(own_size(&v), 1000);
+	own_unique_commit(&v);
+	own_cell_destroy(&c);
+	fill(OWN_EXCLUSIVE);
+	heap_is_clean(1);
+}
+
+/* Runs a child with no failure, then with each that it can have. */
+static void
+each_allocation_fails(const char *name)
+{
+	struct outcome o;
+	char setting[32];
+	unsigned n = 0, failed;
+
+	child_succeeds(name, NULL);
+	do {
+		n++;
+		snprintf(setting, sizeof(setting), "FAILS=%u", n);
+		child_run(name, setting, &o);
+		if (o.status || sscanf(o.text, "failed %u", &failed) != 1)
+			fail_msg("%s with %s: status %#x: %s", name, setting,
+					(unsigned)o.status, o.text);
+		assert_true(n < 100);
+	} while (failed);
+	/* there was one at all */
+	assert_true(n > 2);
+}
+
+#define SCENARIO(f)							\
+	static void							\
+	f##_survives_each_failure(void **state)				\
+	{								\
+		(void)state;						\
+		each_allocation_fails(#f);				\
+	}								\
+	OWN__STATIC_ASSERT(sizeof(#f) > 1, "a name")
+
+SCENARIO(first_use_is_barrier);
+SCENARIO(first_use_is_claim);
+SCENARIO(first_use_is_reclaim);
+SCENARIO(first_use_is_register);
+SCENARIO(first_use_is_share);
+SCENARIO(share_exclusive);
+SCENARIO(share_versioned);
+SCENARIO(sized);
+SCENARIO(threads);
+SCENARIO(write_exclusive);
+SCENARIO(write_versioned);
+
+static void
+slots_run_out(void)
+{
+	static struct own_shared s[5000];
+	struct own_unique u = { 0 };
+	unsigned n;
+
+	item_cell(&cell, OWN_EXCLUSIVE, 1, NULL);
+	/* 12 bits of a handle number its slot */
+	for (n = 0; own_cell_share(&cell, &s[n]) == 0; n++)
+		assert_true(n < 4096);
+	assert_int_equal(n, 4096);
+	assert_null(s[n].object);
+	assert_int_equal(own_cell_share(&cell, &s[n]), -ENOMEM);
+	assert_int_equal(own_shared_clone(&s[7], &s[n]), -ENOMEM);
+	assert_int_equal(own_cell_claim(&cell, &u), -ENOMEM);
+	/* a detached handle needs none */
+	assert_int_equal(own_shared_detach(&s[7]), 0);
+	assert_int_equal(own_shared_clone(&s[7], &s[n]), 0);
+	own_shared_release(&s[n]);
+	for (n = 0; n < 4096; n++)
+		own_shared_release(&s[n]);
+	assert_int_equal(own_cell_claim_try(&cell, &u), 0);
+	own_unique_release(&u);
+	own_cell_destroy(&cell);
+}
+
+static void
+handle_past_the_last_slot_is_refused(void **state)
+{
+	(void)state;
+	child_succeeds("slots_run_out", NULL);
+}
+
+static void
+set_alloc_too_late(void)
+{
+	static const struct own_alloc own = {
+		.alloc = heap_alloc, .free = heap_free, .context = &heap,
+	};
+
+	assert_int_equal(own_set_alloc(&own), 0);
+	/* NULL restores malloc */
+	assert_int_equal(own_set_alloc(NULL), 0);
+	assert_int_equal(own_thread_register(), 0);
+	assert_int_equal(own_set_alloc(&own), -EBUSY);
+	assert_int_equal(own_set_alloc(NULL), -EBUSY);
+	item_cell(&cell, OWN_EXCLUSIVE, 1, NULL);
+	own_cell_destroy(&cell);
+	assert_int_equal(heap.n, 0);
+}
+
+static void
+set_alloc_is_refused_after_the_first_use(void **state)
+{
+	(void)state;
+	child_succeeds("set_alloc_too_late", NULL);
+}
+
+static const struct child children[] = {
+	CHILD(first_use_is_barrier),
+	CHILD(first_use_is_claim),
+	CHILD(first_use_is_reclaim),
+	CHILD(first_use_is_register),
+	CHILD(first_use_is_share),
+	CHILD(set_alloc_too_late),
+	CHILD(share_exclusive),
+	CHILD(share_versioned),
+	CHILD(sized),
+	CHILD(slots_run_out),
+	CHILD(threads),
+	CHILD(write_exclusive),
+	CHILD(write_versioned),
+};
+
+static const struct CMUnitTest tests[] = {
+	TEST(first_use_is_barrier_survives_each_failure),
+	TEST(first_use_is_claim_survives_each_failure),
+	TEST(first_use_is_reclaim_survives_each_failure),
+	TEST(first_use_is_register_survives_each_failure),
+	TEST(first_use_is_share_survives_each_failure),
+	TEST(share_exclusive_survives_each_failure),
+	TEST(share_versioned_survives_each_failure),
+	TEST(sized_survives_each_failure),
+	TEST(threads_survives_each_failure),
+	TEST(write_exclusive_survives_each_failure),
+	TEST(write_versioned_survives_each_failure),
+	TEST(handle_past_the_last_slot_is_refused),
+	TEST(set_alloc_is_refused_after_the_first_use),
+};
+
+TESTS_MAIN("alloc");
