@@ -7,9 +7,12 @@
 #	%C%_cell_LDADD = $(own_la)
 if !MODEL
 example_programs = \
+	%D%/memory \
 	%D%/quick \
 	%D%/story \
 	%D%/stuck
+%C%_memory_SOURCES = %D%/memory.c
+%C%_memory_LDADD = $(own_la)
 %C%_quick_SOURCES = %D%/quick.c
 %C%_quick_LDADD = $(own_la)
 %C%_story_SOURCES = %D%/story.c

@@ -64,8 +64,12 @@
 /* gives away on success (0) and keeps on failure */
 #define OWN__GIVES_UNIQUE(h)						\
 	OWN__TS(release_capability(h)) OWN__TS(try_acquire_capability(1, h))
-/* the bodies of the verbs themselves, which clang cannot follow */
-#define OWN__VERB_BODY		OWN__TS(no_thread_safety_analysis)
+/*
+ * Before a function whose handles clang cannot follow, with the reason: an
+ * array of handles, own_scoped() (before clang 22), a handle lent by address.
+ */
+#define OWN_UNTRACKED(reason)	OWN__TS(no_thread_safety_analysis)
+#define OWN__VERB_BODY		OWN_UNTRACKED("acquires and releases by itself")
 
 OWN_BEGIN_DECLS
 
