@@ -1,3 +1,4 @@
 # SPDX-License-Identifier: MIT
 EXTRA_DIST += \
+	%D%/design/ordering.md \
 	%D%/design/protocol.md
