@@ -50,7 +50,6 @@ struct server {
 	struct own_cell config;
 	struct store *store;
 	const char *dir_name, *bind;
-	int dir;
 	uint16_t port;
 	uint32_t loops_n;
 	struct loop *loop[KVD_LOOPS_MAX];

@@ -7,7 +7,6 @@
  * freed from here. SIGHUP reads the data set again, SIGUSR1 writes to stderr
  * who holds what, SIGTERM and SIGINT end the server.
  */
-#include <fcntl.h>
 #include <getopt.h>
 #include <libgen.h>
 #include <signal.h>
@@ -67,7 +66,7 @@ reload_work(uv_work_t *work)
 	if (r)
 		snprintf(reload->why, sizeof(reload->why), "%s", strerror(-r));
 	if (!r)
-		r = table_load(s->dir, config.data, &next, reload->why,
+		r = table_load(s->dir_name, config.data, &next, reload->why,
 				sizeof(reload->why));
 	if (!r) {
 		r = s->store->ops->replace(s->store, &next);
@@ -240,13 +239,7 @@ open_data(struct server *s, const char *path,
 	free(name);
 	if (!s->dir_name)
 		return r;
-	s->dir = open(s->dir_name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (s->dir < 0) {
-		r = -errno;
-		fprintf(stderr, "kvd: %s: %s\n", s->dir_name, strerror(errno));
-		return r;
-	}
-	r = table_load(s->dir, config->data, &first, why, sizeof(why));
+	r = table_load(s->dir_name, config->data, &first, why, sizeof(why));
 	if (r) {
 		fprintf(stderr, "kvd: %s\n", why);
 		return r;
@@ -395,7 +388,6 @@ serve(struct main_loop *m)
 	s->store->ops->destroy(s->store);
 	config_fini(s);
 	pthread_mutex_destroy(&s->reload_mutex);
-	close(s->dir);
 	free((char *)(uintptr_t)s->dir_name);
 	return 0;
 }

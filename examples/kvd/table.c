@@ -2,6 +2,7 @@
 /* table.c - contract in table.h */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -210,18 +211,20 @@ read_all(struct loader *l, int fd, struct table *t)
 }
 
 int
-table_load(int dir, const char *name, struct table *ret, char *why,
+table_load(const char *dir, const char *name, struct table *ret, char *why,
 		size_t why_size)
 {
 	struct loader l = { .name = name, .why = why, .why_size = why_size };
 	struct table t = { 0 };
+	char path[PATH_MAX];
 	int fd, r;
 
-	if (strlen(name) > KVD_NAME_MAX)
+	if (strlen(name) > KVD_NAME_MAX || snprintf(path, sizeof(path),
+			"%s/%s", dir, name) >= (int)sizeof(path))
 		return fail(&l, -ENAMETOOLONG, "name too long");
 	strcpy(t.name, name);
 	/* non-blocking, so that a FIFO is refused instead of waited for */
-	fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return fail(&l, -errno, "%s", strerror(errno));
 	r = read_all(&l, fd, &t);

@@ -42,12 +42,12 @@ struct table {
 };
 
 /*
- * table_load - read the file @name in the directory @dir
+ * table_load - read the file @name in the directory @dir, both paths
  * @why: room for a sentence about what was wrong
  *
  * @ret is written on success only; table_fini() frees what it points to.
  */
-int table_load(int dir, const char *name, struct table *ret, char *why,
+int table_load(const char *dir, const char *name, struct table *ret, char *why,
 		size_t why_size);
 
 /* Accepts a table that is all zero; leaves one. */
