@@ -253,8 +253,11 @@ do_reads(struct stress_thread *t, unsigned forms)
 {
 	struct lease l = { .handle = { 0 } };
 	unsigned pause = stress_one_in(t, 4) ? stress_below(t, 400) : 0;
+	int clog = stress_one_in(t, 2);
 
 	for (unsigned n = 1 + stress_below(t, 32); n; n--) {
+		if (clog)
+			stress_clog(t);
 		if (somehow_share(t, &subject, forms, &l.handle, NULL))
 			return;
 		lease_begin(t, &l);

@@ -18,8 +18,9 @@
  *   flat      What is retired and not freed stays within the batches, plus
  *             what handles keep.
  */
-#include <string.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include "stress/cell_stress.h"
 
 #define WORDS		8u
@@ -232,8 +233,11 @@ do_reads(struct reader *me)
 	struct lease l = { .handle = { 0 } };
 	unsigned pause = stress_one_in(me->t, 4)
 		? stress_below(me->t, 2000) : 0;
+	int clog = stress_one_in(me->t, 4);
 
 	for (unsigned n = 1 + stress_below(me->t, 32); n; n--) {
+		if (clog)
+			stress_clog(me->t);
 		take(me, &l);
 		stress_spin(pause);
 		held_release(me->t, &l);
@@ -272,39 +276,6 @@ do_hold(struct reader *me)
 		let_go(me, stress_below(t, me->held_n));
 	if (stress_one_in(t, 128))
 		let_all_go(me);
-}
-
-/*
- * Moves what protects an old version from slot to slot, against the direction
- * of a scan that may be under way.
- */
-static void
-do_dance(struct reader *me)
-{
-	struct stress_thread *t = me->t;
-	struct lease low[OWN__SLOTS] = { { .handle = { 0 } } };
-	struct lease old = { .handle = { 0 } }, high = { .handle = { 0 } };
-	unsigned n;
-
-	take(me, &old);
-	for (unsigned rounds = 1 + stress_below(t, 16); rounds; rounds--) {
-		for (n = stress_below(t, OWN__SLOTS); n; n--)
-			take(me, &low[n]);
-		stress_op(t, K_CLONE);
-		must(t, own_shared_clone(&old.handle, &high.handle), "clone");
-		held_begin(t, &high);
-		held_release(t, &old);
-		for (n = 0; n < OWN__SLOTS; n++)
-			if (low[n].handle.object)
-				held_release(t, &low[n]);
-		stress_spin(stress_below(t, 500));
-		stress_op(t, K_CLONE);
-		must(t, own_shared_clone(&high.handle, &old.handle), "clone");
-		held_begin(t, &old);
-		own_shared_release(&high.handle);
-		held_check(t, &old);
-	}
-	held_release(t, &old);
 }
 
 static void
@@ -370,6 +341,77 @@ start_lineage(struct stress_thread *t, struct own_unique *ret)
 	v->line->versions_n = 1;
 	v->lineage = lineage;
 	fill(v);
+}
+
+/* Takes a version and makes another one current. */
+static void
+take_old(struct reader *me, struct lease *l)
+{
+	struct own_unique u = { 0 };
+
+	take(me, l);
+	start_lineage(me->t, &u);
+	(void)somehow_replace(me->t, &subject, ANY, &u, NULL);
+	own_unique_release(&u);
+}
+
+/* From a full lease to an empty one, by a clone. */
+static void
+step(struct stress_thread *t, struct lease *from, struct lease *to)
+{
+	stress_op(t, K_CLONE);
+	must(t, own_shared_clone(&from->handle, &to->handle), "clone");
+	own_shared_release(&from->handle);
+	to->number = from->number;
+	to->lineage = from->lineage;
+	held_check(t, to);
+}
+
+/*
+ * Moves what protects an old version between a low slot and a high one, with
+ * and against the direction of a scan that may be under way. Other versions
+ * keep the slots between them taken.
+ */
+static void
+do_dance(struct reader *me)
+{
+	struct stress_thread *t = me->t;
+	struct lease between[OWN__SLOTS] = { { .handle = { 0 } } };
+	struct lease low = { .handle = { 0 } }, high = { .handle = { 0 } };
+	unsigned n = stress_below(t, OWN__SLOTS);
+	int clog = stress_one_in(t, 2);
+
+	take_old(me, &low);
+	for (unsigned i = 0; i < n; i++)
+		take(me, &between[i]);
+	for (unsigned rounds = 1 + stress_below(t, 64); rounds; rounds--) {
+		if (clog)
+			stress_clog(t);
+		step(t, &low, &high);
+		stress_spin(stress_below(t, 100));
+		step(t, &high, &low);
+	}
+	for (unsigned i = 0; i < n; i++)
+		held_release(t, &between[i]);
+	held_release(t, &low);
+}
+
+/* From slot to count while a scan may be under way. */
+static void
+do_detach(struct reader *me)
+{
+	struct stress_thread *t = me->t;
+	struct lease old = { .handle = { 0 } };
+
+	for (unsigned rounds = 1 + stress_below(t, 16); rounds; rounds--) {
+		take_old(me, &old);
+		stress_spin(stress_below(t, 1000));
+		stress_op(t, K_DETACH);
+		must(t, own_shared_detach(&old.handle), "detach");
+		held_check(t, &old);
+		stress_spin(stress_below(t, 1000));
+		held_release(t, &old);
+	}
 }
 
 /* What was swapped out is the caller's alone, and its lineage has ended. */
@@ -465,6 +507,8 @@ write_and_end(struct reader *me, struct own_unique *u)
 				(unsigned long long)v->number,
 				(unsigned long long)commits);
 	stress_spin(stress_below(t, 1000));
+	if (stress_one_in(t, 32))
+		sched_yield();
 	if (stress_one_in(t, 2)) {
 		take(me, &base);
 		if (base.lineage != v->lineage || base.number != v->number)
@@ -513,8 +557,11 @@ do_upgrade(struct reader *me)
 	struct lease l = { .handle = { 0 } };
 	int r;
 
-	take(me, &l);
-	stress_spin(stress_below(t, 2000));
+	if (stress_one_in(t, 8))
+		take_old(me, &l);
+	else
+		take(me, &l);
+	stress_spin(stress_below(t, 500));
 	stress_op(t, K_UPGRADE);
 	r = own_shared_upgrade_try(&l.handle, &u);
 	if (r == 0) {
@@ -566,8 +613,9 @@ do_reclaim(struct reader *me)
 		(HELD_MAX + MAIL_N) * me->t->threads_n;
 
 	stress_op(me->t, K_RECLAIM);
-	if (own_reclaim(0) < 0)
-		stress_fail(me->t, "own_reclaim");
+	for (unsigned n = 1 + stress_below(me->t, 4); n; n--)
+		if (own_reclaim(stress_below(me->t, 4000)) < 0)
+			stress_fail(me->t, "own_reclaim");
 	own_reclaim_stats(&stats);
 	if (stats.pending_objects > pending_max)
 		stress_fail(me->t, "%llu retired objects are not freed",
@@ -601,7 +649,10 @@ versioned_thread(struct stress_thread *t)
 			do_mail(&me);
 			break;
 		case 6:
-			do_dance(&me);
+			if (stress_one_in(t, 2))
+				do_dance(&me);
+			else
+				do_detach(&me);
 			break;
 		case 7:
 		case 8:

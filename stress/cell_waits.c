@@ -394,7 +394,10 @@ wait_to_read(struct stress_thread *t)
 {
 	struct own_shared h = { 0 }, more = { 0 };
 	struct own_unique u = { 0 };
+	int clog = stress_one_in(t, 2);
 
+	if (clog)
+		stress_clog(t);
 	if (somehow_share(t, exclusive, ANY, &h, NULL))
 		return;
 	look(t, &h);
@@ -427,6 +430,8 @@ wait_to_read(struct stress_thread *t)
 	}
 	look(t, &h);
 	stress_op(t, K_RELEASE);
+	if (clog)
+		stress_clog(t);
 	own_shared_release(&h);
 }
 

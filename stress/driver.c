@@ -102,6 +102,19 @@ stress_nap(uint64_t ns)
 	nanosleep(&span, NULL);
 }
 
+void
+stress_clog(struct stress_thread *t)
+{
+	static struct {
+		_Alignas(128) uint64_t word;
+	} cold[8192];
+
+	for (unsigned n = stress_below(t, 24); n; n--)
+		/* relaxed: nobody reads them */
+		own__store(&cold[stress_below(t, 8192)].word, t->random,
+				OWN__RELAXED);
+}
+
 static void
 stalled(struct stress_thread *t, unsigned threads_n)
 {

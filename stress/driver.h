@@ -121,6 +121,13 @@ stress_one_in(struct stress_thread *t, unsigned n)
 	return stress_below(t, n) == 0;
 }
 
+/*
+ * Leaves a row of stores to lines of other processors under way, so that the
+ * stores that follow stay behind them for a while, invisible to others: what
+ * only a fence cures. Once in a while, since it is slow.
+ */
+void stress_clog(struct stress_thread *t);
+
 /* Keeps the processor for @n rounds, so that a race has time to show. */
 static inline void
 stress_spin(unsigned n)
