@@ -2,10 +2,11 @@
 /*
  * engine.h - what the files of the scheduler know of one another
  *
- * sched.c runs threads and accesses, heap.c keeps blocks, order.c knows what
- * happens before what, share.c who contends for what, fiber.c switches stacks;
- * search.c makes the decisions of a schedule and main.c counts
- * schedules. One schedule runs at a time and all state is static.
+ * sched.c runs threads, memory.c their accesses; heap.c keeps blocks, order.c
+ * knows what happens before what, share.c who contends for what; fiber.c
+ * switches stacks, report.c writes. search.c makes the decisions of a schedule
+ * and main.c counts schedules. One schedule runs at a time, all state is
+ * static.
  */
 #ifndef OWN_MODEL_ENGINE_H
 #define OWN_MODEL_ENGINE_H

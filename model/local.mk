@@ -13,11 +13,14 @@ TESTS += %D%/own_model
 	%D%/heap.c \
 	%D%/litmus.c \
 	%D%/main.c \
+	%D%/memory.c \
 	%D%/order.c \
+	%D%/report.c \
 	%D%/sched.c \
 	%D%/sched.h \
 	%D%/search.c \
 	%D%/share.c \
+	%D%/state.h \
 	%D%/support.c \
 	%D%/support.h \
 	%D%/versioned.c \
