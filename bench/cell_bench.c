@@ -592,35 +592,43 @@ malloc_run(struct bench *b)
 
 /*
  * The same for memory that cannot be freed at once, as a replaced value
- * cannot: freed once a batch of others has been retired.
+ * cannot: freed by the batch.
  */
+#define LATE	1024u
+
+static int
+late_free(struct value **queue, size_t n, uint64_t last)
+{
+	uint64_t bad = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		bad |= queue[i]->word[7] ^ (last - n + 1 + i);
+		free(queue[i]);
+	}
+	return bad != 0;
+}
+
 static void
 malloc_late_run(struct bench *b)
 {
-	static __thread struct value *queue[1024];
-	uint64_t bad = 0, word = VALUE_FIRST;
-	size_t n = sizeof(queue) / sizeof(queue[0]);
+	struct value *queue[LATE];
+	uint64_t word = VALUE_FIRST;
+	size_t n = 0;
+	int bad = 0;
 
 	bench_loop(b) {
-		struct value **at = &queue[word % n];
-		struct value *v = malloc(sizeof(*v));
-
-		if (!v) {
+		queue[n] = malloc(sizeof(*queue[n]));
+		if (!queue[n]) {
 			bench_fail(b, "out of memory");
 			break;
 		}
-		value_set(v, ++word);
-		if (*at) {
-			bad |= (uint64_t)((*at)->word[7] + n != word);
-			free(*at);
+		value_set(queue[n++], ++word);
+		if (n == LATE) {
+			bad |= late_free(queue, n, word);
+			n = 0;
 		}
-		*at = v;
 	}
-	for (size_t i = 0; i < n; i++) {
-		free(queue[i]);
-		queue[i] = NULL;
-	}
-	if (bad)
+	if (late_free(queue, n, word) || bad)
 		bench_fail(b, "malloc");
 }
 
