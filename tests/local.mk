@@ -14,14 +14,23 @@ unit_libs = $(LDADD) $(CMOCKA_LIBS)
 unit_support = %D%/support.c %D%/support.h
 
 unit_programs = \
+	%D%/test_access \
 	%D%/test_alloc \
 	%D%/test_cell \
 	%D%/test_deadlock \
 	%D%/test_handle \
-	%D%/test_report
+	%D%/test_rcu \
+	%D%/test_reclaim \
+	%D%/test_report \
+	%D%/test_slots \
+	%D%/test_type \
+	%D%/test_wait \
+	%D%/test_word
 check_PROGRAMS += $(unit_programs)
 TESTS += $(unit_programs)
 
+%C%_test_access_SOURCES = %D%/test_access.c $(unit_support)
+%C%_test_access_LDADD = $(unit_libs)
 %C%_test_alloc_SOURCES = %D%/test_alloc.c $(unit_support)
 %C%_test_alloc_LDADD = $(unit_libs)
 %C%_test_cell_SOURCES = %D%/test_cell.c $(unit_support)
@@ -30,7 +39,19 @@ TESTS += $(unit_programs)
 %C%_test_deadlock_LDADD = $(unit_libs)
 %C%_test_handle_SOURCES = %D%/test_handle.c $(unit_support)
 %C%_test_handle_LDADD = $(unit_libs)
+%C%_test_rcu_SOURCES = %D%/test_rcu.c $(unit_support)
+%C%_test_rcu_LDADD = $(unit_libs)
+%C%_test_reclaim_SOURCES = %D%/test_reclaim.c $(unit_support)
+%C%_test_reclaim_LDADD = $(unit_libs)
 %C%_test_report_SOURCES = %D%/test_report.c $(unit_support)
 %C%_test_report_LDADD = $(unit_libs)
+%C%_test_slots_SOURCES = %D%/test_slots.c $(unit_support)
+%C%_test_slots_LDADD = $(unit_libs)
+%C%_test_type_SOURCES = %D%/test_type.c $(unit_support)
+%C%_test_type_LDADD = $(unit_libs)
+%C%_test_wait_SOURCES = %D%/test_wait.c $(unit_support)
+%C%_test_wait_LDADD = $(unit_libs)
+%C%_test_word_SOURCES = %D%/test_word.c $(unit_support)
+%C%_test_word_LDADD = $(unit_libs)
 endif
 endif
