@@ -37,6 +37,7 @@ static const struct own_m_scenario *const files[] = { SCENARIO_FILES(LIST) };
 #define CHECK_SECONDS	60
 #define PCT_DEPTH	3
 #define PATIENCE	8	/* times its share, until a floor is reached */
+#define LIMIT_MIN	4	/* seconds, however short the share */
 #define FAILS_MIN	100000	/* schedules until a failure must be found */
 #define FLOORS_MAX	2048
 
@@ -145,14 +146,16 @@ start(struct own_m_search *search, const struct own_m_scenario *s,
 
 /*
  * Searches until done, failed, or both the time is over and there were as many
- * schedules as wanted. Never longer than patience times the time.
+ * schedules as wanted. For those, patience times the time is the limit.
  */
 static double
 run(struct own_m_search *search, const struct own_m_scenario *s,
 		double seconds, uint64_t wanted, double patience)
 {
-	double began = now(), took = 0;
+	double began = now(), took = 0, limit = seconds * patience;
 
+	if (limit < LIMIT_MIN)
+		limit = LIMIT_MIN;
 	do {
 		own_m_i_search_next(search, s);
 		if (options.schedules &&
@@ -162,7 +165,7 @@ run(struct own_m_search *search, const struct own_m_scenario *s,
 			took = now() - began;
 	} while (!search->failed && !search->complete && (took < seconds ||
 			(search->schedules < wanted &&
-			took < seconds * patience)));
+			took < limit)));
 	total_steps += search->steps;
 	return now() - began;
 }
