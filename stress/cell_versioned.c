@@ -29,6 +29,7 @@
 #define DROPPED		(UINT64_MAX / 2)
 #define MAIL_N		16u
 #define HELD_MAX	72u		/* more than two blocks of slots */
+#define BETWEEN_MAX	(3 * OWN__SLOTS - 2)
 #define DEAD_N		64u
 #define ENDED		((uint64_t)1 << 63)
 #define PENDING_MAX	((uint64_t)4096)	/* objects a thread */
@@ -370,21 +371,26 @@ step(struct stress_thread *t, struct lease *from, struct lease *to)
 /*
  * Moves what protects an old version between a low slot and a high one, with
  * and against the direction of a scan that may be under way. Other versions
- * keep the slots between them taken.
+ * keep the slots between them taken, and some of those change each time: a
+ * scan has to fetch their lines from here, which makes it slow.
  */
 static void
 do_dance(struct reader *me)
 {
 	struct stress_thread *t = me->t;
-	struct lease between[OWN__SLOTS] = { { .handle = { 0 } } };
+	struct lease between[BETWEEN_MAX] = { { .handle = { 0 } } };
 	struct lease low = { .handle = { 0 } }, high = { .handle = { 0 } };
-	unsigned n = stress_below(t, OWN__SLOTS);
-	int clog = stress_one_in(t, 2);
+	unsigned n = stress_below(t, BETWEEN_MAX);
+	int clog = stress_one_in(t, 4);
 
 	take_old(me, &low);
 	for (unsigned i = 0; i < n; i++)
 		take(me, &between[i]);
-	for (unsigned rounds = 1 + stress_below(t, 64); rounds; rounds--) {
+	for (unsigned rounds = 1 + stress_below(t, 256); rounds; rounds--) {
+		for (unsigned i = stress_below(t, 16); i < n; i += 16) {
+			held_release(t, &between[i]);
+			take(me, &between[i]);
+		}
 		if (clog)
 			stress_clog(t);
 		step(t, &low, &high);
@@ -610,12 +616,15 @@ do_reclaim(struct reader *me)
 {
 	struct own_reclaim_stats stats;
 	uint64_t pending_max = PENDING_MAX * me->t->threads_n +
-		(HELD_MAX + MAIL_N) * me->t->threads_n;
+		(HELD_MAX + MAIL_N + BETWEEN_MAX) * me->t->threads_n;
 
 	stress_op(me->t, K_RECLAIM);
-	for (unsigned n = 1 + stress_below(me->t, 4); n; n--)
-		if (own_reclaim(stress_below(me->t, 4000)) < 0)
+	/* In a row, so that others work under scan after scan. */
+	for (unsigned n = stress_below(me->t, 16); n; n--)
+		if (own_reclaim(stress_below(me->t, 20000)) < 0)
 			stress_fail(me->t, "own_reclaim");
+	if (own_barrier() < 0)
+		stress_fail(me->t, "own_barrier");
 	own_reclaim_stats(&stats);
 	if (stats.pending_objects > pending_max)
 		stress_fail(me->t, "%llu retired objects are not freed",
@@ -649,7 +658,7 @@ versioned_thread(struct stress_thread *t)
 			do_mail(&me);
 			break;
 		case 6:
-			if (stress_one_in(t, 2))
+			if (stress_one_in(t, 4))
 				do_dance(&me);
 			else
 				do_detach(&me);
