@@ -7,6 +7,7 @@ EXTRA_DIST += \
 	%D%/check-format \
 	%D%/check-install \
 	%D%/check-rules \
+	%D%/demo \
 	%D%/fresh-test \
 	%D%/run-check \
 	%D%/seeded-bugs \
