@@ -1,4 +1,32 @@
 # SPDX-License-Identifier: MIT
 EXTRA_DIST += \
+	%D%/design/cell.md \
+	%D%/design/deadlock.md \
 	%D%/design/ordering.md \
-	%D%/design/protocol.md
+	%D%/design/protocol.md \
+	%D%/design/rcu.md \
+	%D%/design/reclaim.md \
+	%D%/design/reports.md \
+	%D%/design/word.md
+
+own_man3 = \
+	%D%/man/own_cell.3 \
+	%D%/man/own_handle.3 \
+	%D%/man/own_reclaim.3 \
+	%D%/man/own_report.3
+dist_man_MANS = $(own_man3) %D%/man/libown.7
+
+# Each function finds its page by its own name: a page that includes the other.
+# The names are those of the page's synopsis.
+own_man3_names = sed -n -e '/^\.Sh SYNOPSIS/,/^\.Sh DESCRIPTION/ \
+	s/^\.Fn \(own_[a-z_]*\).*/\1/p' $(srcdir)/$$page | sort -u | \
+	grep -v "^$$name$$"
+own_man3_each = for page in $(own_man3); do \
+	name=`basename $$page .3`; for f in `$(own_man3_names)`; do
+
+install-data-hook:
+	@$(own_man3_each) echo ".so man3/$$name.3" \
+		>"$(DESTDIR)$(man3dir)/$$f.3" || exit 1; done; done
+
+uninstall-hook:
+	@$(own_man3_each) rm -f "$(DESTDIR)$(man3dir)/$$f.3"; done; done
