@@ -89,6 +89,7 @@ busy_names_both_sides(void **state)
 	}
 	actor_stop(&a);
 	own_cell_destroy(&cell);
+	assert_int_equal(own_barrier(), 0);
 }
 
 static void
@@ -165,6 +166,7 @@ own_deadlock_names_both_places(void **state)
 	text_has(c, "-EDEADLK: thread ");
 	own_unique_release(&u);
 	own_cell_destroy(&cell);
+	assert_int_equal(own_barrier(), 0);
 }
 
 static void
@@ -522,6 +524,7 @@ dump_from_a_signal_handler_while_threads_work(void **state)
 	assert_int_equal(sigaction(SIGUSR1, &before, NULL), 0);
 	(void)close(dump_fd);
 	own_cell_destroy(&cell);
+	assert_int_equal(own_barrier(), 0);
 }
 
 /* ---- stalls ---- */
