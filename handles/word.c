@@ -257,9 +257,11 @@ again:
 			return 0;
 		}
 		if (!looked) {
+			/* a share of its own as well: WRITER's owner waits
+			 * for that, and must not be the one who is told */
 			looked = 1;
-			if (own_i_slot_find(self, word, OWN_I_WRITES, s.meta,
-					NULL))
+			if (own_i_slot_find(self, word, OWN_I_WRITES |
+					OWN_I_READS, s.meta, NULL))
 				return own_i_refuse(self, s, word, "unique",
 						-EDEADLK);
 		}

@@ -86,6 +86,25 @@ shared_cycle(unsigned me)
 	own_shared_release(&s);
 }
 
+/* Who claims what it shares itself is told so, never the other claimer. */
+static void
+own_share(unsigned me)
+{
+	struct own_shared s = { NULL, 0 };
+	struct own_unique u = { NULL, 0 };
+
+	if (me == 0) {
+		must(own_cell_share(cell, &s));
+		own_m_yield();
+		own_m_assert(own_cell_claim(cell, &u) == -EDEADLK,
+				"a conflict with oneself");
+		own_shared_release(&s);
+		return;
+	}
+	must(own_cell_claim(cell, &u));
+	own_unique_release(&u);
+}
+
 /*
  * Everyone takes A before B before C, so no cycle ever stands; but a check
  * that believes what it read at different times finds one.
@@ -130,6 +149,9 @@ const struct own_m_scenario own_m_deadlock_scenarios[] = {
 	{ .name = "deadlock/shared", .threads = 2, .setup = begin_exclusive,
 	  .thread = shared_cycle, .finish = end_opposite, .preemptions = 2,
 	  .timeouts = 2 },
+	{ .name = "deadlock/own_share", .threads = 2,
+	  .setup = begin_exclusive, .thread = own_share,
+	  .finish = support_end, .preemptions = 3, .timeouts = 2 },
 	{ .name = "deadlock/ordered", .threads = 3, .setup = begin_exclusive,
 	  .thread = ordered, .finish = end_ordered, .preemptions = 3,
 	  .timeouts = 1 },
