@@ -177,11 +177,12 @@ scan(struct own__header **list, struct own__header **kept)
 
 /* ---- batches ---- */
 
-/* This thread's own figures: relaxed, others read them as statistics. */
+/* This thread's own figures; release, pairs with own_reclaim_stats(). */
 static void
 tally(uint64_t *figure, uint64_t n)
 {
-	own__store(figure, own__load(figure, OWN__RELAXED) + n, OWN__RELAXED);
+	/* relaxed: written by this thread alone */
+	own__store(figure, own__load(figure, OWN__RELAXED) + n, OWN__RELEASE);
 }
 
 /* B1: from first to last, which are linked already, onto the batch. */
@@ -409,18 +410,24 @@ void
 own_reclaim_stats(struct own_reclaim_stats *ret)
 {
 	struct own_reclaim_stats sum = { 0 };
+	uint64_t freed_bytes = 0;
 
-	/* relaxed: statistics */
+	/* acquire, pairs with tally(): what was freed by now is among what was
+	 * retired below, so that the differences are not negative */
+	OWN_I_EACH_RECORD(record) {
+		sum.freed_objects += own__load(&record->freed, OWN__ACQUIRE);
+		freed_bytes += own__load(&record->freed_bytes, OWN__ACQUIRE);
+		sum.scans += own__load(&record->scans, OWN__ACQUIRE);
+	}
+	/* relaxed: see above */
 	OWN_I_EACH_RECORD(record) {
 		sum.retired_objects += own__load(&record->retired,
 				OWN__RELAXED);
-		sum.freed_objects += own__load(&record->freed, OWN__RELAXED);
-		sum.scans += own__load(&record->scans, OWN__RELAXED);
 		sum.pending_bytes += own__load(&record->retired_bytes,
-				OWN__RELAXED) - own__load(&record->freed_bytes,
 				OWN__RELAXED);
 	}
 	sum.pending_objects = sum.retired_objects - sum.freed_objects;
+	sum.pending_bytes -= freed_bytes;
 	sum.membarriers = own_i_fences();
 	*ret = sum;
 }
