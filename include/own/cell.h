@@ -122,7 +122,7 @@ OWN_API void own_cell_destroy(struct own_cell *cell);
  * -EBUSY also while another thread only asks for the unique handle.
  * OWN_VERSIONED: never waits, no form of it. Acquire, pairs with commit and
  * release.
- * Returns 0, -EDEADLK if this thread has the unique handle, -ENOENT,
+ * Returns 0, -EDEADLK if this thread has the unique handle in place, -ENOENT,
  * -EOWNERDEAD, -EOVERFLOW, -ENOMEM; -EBUSY from _try, -ETIMEDOUT from _timed.
  */
 OWN_MUST_CHECK OWN__INLINE int own__cell_share_any(struct own_cell *cell,
