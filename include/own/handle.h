@@ -19,7 +19,8 @@
  * Ordering   Release: everything done through a handle happens before whatever
  *            the next conflicting handle on the same object is used for.
  * Memory     16 bytes before each payload; up to 32 handles of a thread cost
- *            nothing more, beyond that blocks of 32 slots are added and kept.
+ *            nothing more, beyond that blocks of 32 slots are added and kept,
+ *            up to 4096 handles.
  * Units      Sizes are bytes.
  * Errors     0 or a negative errno; outputs are written on success only.
  *            Misuse that would corrupt memory (a handle in use passed as an
@@ -55,7 +56,7 @@ struct OWN__CAPABILITY("shared handle") own_shared {
 #define OWN__WAITERS	0x04u	/* somebody may sleep on the low half */
 #define OWN__DEAD	0x08u	/* unlinked; the reclaimer may look for it */
 #define OWN__ORPHAN	0x10u	/* its writer ended without a release */
-#define OWN__FAIR	0x20u	/* a sleeper has been overtaken: a hint */
+#define OWN__FAIR	0x20u	/* reserved: a sleeper has been overtaken */
 #define OWN__COUNT_ONE	0x100u
 #define OWN__COUNT_MASK	0xffffff00u
 
@@ -200,8 +201,8 @@ void __tsan_release(void *key);
  * @ret: an empty handle
  *
  * Returns 0 or -ENOMEM, or -EINVAL for a type whose align is not a power of
- * two up to 4096. The object belongs to @ret: give it to a structure, or
- * own_unique_release() it, which runs the type's fini.
+ * two up to 4096, or that lies above 2^48. The object belongs to @ret: give it
+ * to a structure, or own_unique_release() it, which runs the type's fini.
  */
 OWN_MUST_CHECK OWN__INLINE int own_new(const struct own_type *type,
 		struct own_unique *ret) OWN__TAKES_UNIQUE(ret);
@@ -293,9 +294,10 @@ OWN__INLINE void own_unique_downgrade_at(struct own_unique *from,
  *
  * OWN_EXCLUSIVE: 0 if no other handle stands, else -EBUSY. OWN_VERSIONED: a
  * draft of the version held, -EAGAIN if that is no longer the current one,
- * -EBUSY if there is a writer. -ENOMEM. On success @from is empty, on failure
- * it stands. -EINVAL from a detached handle. There is no upgrade that waits:
- * two of them would wait for each other.
+ * -EBUSY if there is a writer, what copy returns. -EDEADLK if the other handle
+ * is this thread's own. -ENOMEM. On success @from is empty, on failure it
+ * stands. -EINVAL from a detached handle. There is no upgrade that waits: two
+ * of them would wait for each other.
  */
 OWN_MUST_CHECK OWN__INLINE int own_shared_upgrade_try_at(
 		struct own_shared *from, struct own_unique *ret,

@@ -29,7 +29,7 @@ OWN_BEGIN_DECLS
  *
  * For event loops with time on their hands, and for programs whose threads
  * replace rarely. @budget_ns bounds how long batches are taken up; 0 takes one.
- * Returns the number of objects freed, or -ENOMEM.
+ * Returns the number of objects freed, or -ENOMEM; -EDEADLK from within a fini.
  */
 OWN_API int64_t own_reclaim(uint64_t budget_ns);
 
@@ -55,8 +55,8 @@ struct own_reclaim_stats {
 OWN_API void own_reclaim_stats(struct own_reclaim_stats *ret);
 
 /*
- * Above this many pending bytes each retirement scans, and the stall hook is
- * told who holds them up, at most once a second. Default 64 MiB.
+ * Above this many bytes that scans found held each retirement scans, and the
+ * stall hook is told who holds them up, at most once a second. Default 64 MiB.
  */
 OWN_API void own_reclaim_limit(uint64_t pending_bytes_max);
 
