@@ -126,8 +126,7 @@ own_i_self(void)
 	return OWN__LIKELY(own_i_this) ? own_i_this : own_i_register();
 }
 
-int own_i_slot_take(struct own_i_record *self, const void *container,
-		const struct own_site *site, struct own_i_slot *ret);
+int own_i_slot_take_more(struct own_i_record *self, struct own_i_slot *ret);
 struct own_i_slot own_i_slot_at(struct own_i_record *self, unsigned number);
 /* The slot of a handle; a stale or foreign handle stops the process. */
 struct own_i_slot own_i_slot_of(struct own_i_record *self, uint64_t how,
@@ -147,6 +146,39 @@ int own_i_slot_any(struct own_i_record *self);
 void own_i_heavy_fence(void);
 uint64_t own_i_fence_cost_ns(void);
 uint64_t own_i_fences(void);
+
+/*
+ * A free slot, its sequence counted on. Inline, so that the two pointers stay
+ * in registers: stored one by one and read back as a pair they stall.
+ */
+static inline int
+own_i_slot_take(struct own_i_record *self, const void *container,
+		const struct own_site *site, struct own_i_slot *ret)
+{
+	struct own_i_slot s = { NULL, NULL };
+
+	for (unsigned i = 0; i < OWN__SLOTS; i++)
+		/* relaxed, here and below: this thread's own slots */
+		if (!own__load(&self->block.s.object[i], OWN__RELAXED)) {
+			s.object = &self->block.s.object[i];
+			s.meta = &self->block.s.slot[i];
+			break;
+		}
+	if (OWN__UNLIKELY(!s.object)) {
+		struct own_i_slot more;
+
+		if (own_i_slot_take_more(self, &more))
+			return -ENOMEM;
+		s = more;
+	}
+	/* D2: release, after the store that freed the slot */
+	own__store(&s.meta->how, own__load(&s.meta->how, OWN__RELAXED) +
+			OWN__HOW_SEQ_ONE, OWN__RELEASE);
+	own__store(&s.meta->site, site, OWN__RELAXED);
+	own__store(&s.meta->container, (uintptr_t)container, OWN__RELAXED);
+	*ret = s;
+	return 0;
+}
 
 /* A store to this thread's slot, ordered before any later look (S1, S3). */
 static inline void

@@ -345,7 +345,7 @@ record_new(void)
 	while (!own__cas(&own_i_records, &head, record, OWN__RELEASE));
 	return record;
 none:
-	(void)own__add(&records_n, -1, OWN__RELAXED);
+	/* the number is spent: another thread may have taken the next */
 	return NULL;
 }
 
@@ -415,29 +415,23 @@ block_add(struct own_i_record *self, struct own_i_block *last)
 	return 0;
 }
 
+/* Beyond the first block. */
 int
-own_i_slot_take(struct own_i_record *self, const void *container,
-		const struct own_site *site, struct own_i_slot *ret)
+own_i_slot_take_more(struct own_i_record *self, struct own_i_slot *ret)
 {
 	struct own_i_block *block = &self->block, *next;
 
 	for (;;) {
-		for (unsigned i = 0; i < OWN__SLOTS; i++) {
-			/* relaxed: this thread's own slots */
-			if (own__load(&block->s.object[i], OWN__RELAXED))
-				continue;
-			*ret = slot_ref(block, i);
-			own__store(&ret->meta->how, own_i_slot_how(*ret) +
-					OWN__HOW_SEQ_ONE, OWN__RELAXED);
-			own__store(&ret->meta->site, site, OWN__RELAXED);
-			own__store(&ret->meta->container,
-					(uintptr_t)container, OWN__RELAXED);
-			return 0;
-		}
+		/* relaxed: this thread's own chain and slots */
 		next = own__load(&block->next, OWN__RELAXED);
 		if (!next && block_add(self, block))
 			return -ENOMEM;
 		block = own__load(&block->next, OWN__RELAXED);
+		for (unsigned i = 0; i < OWN__SLOTS; i++)
+			if (!own__load(&block->s.object[i], OWN__RELAXED)) {
+				*ret = slot_ref(block, i);
+				return 0;
+			}
 	}
 }
 

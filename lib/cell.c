@@ -57,6 +57,22 @@ hold_current(struct own_cell *cell, struct own_i_slot s)
 	return object;
 }
 
+#ifndef OWN_NO_INLINE
+static const void *
+share_further(struct own_cell *cell, const struct own_site *site,
+		uint64_t *ret_how, int *ret_slot)
+{
+	struct own__record *self = own__self;
+
+	for (unsigned i = 1; i < OWN__SLOTS; i++)
+		/* relaxed: this thread's own slots */
+		if (!own__load(&self->object[i], OWN__RELAXED))
+			return own__cell_share_inline(cell, self, i, site,
+					ret_how, ret_slot);
+	return NULL;
+}
+#endif
+
 const void *
 own__cell_share(struct own_cell *cell, uint64_t deadline_ns,
 		const struct own_site *site, int slot, uint64_t *ret_how,
@@ -70,6 +86,19 @@ own__cell_share(struct own_cell *cell, uint64_t deadline_ns,
 	if (!self)
 		return NULL;
 	require_live(cell, site);
+#ifndef OWN_NO_INLINE
+	/* what the header's inline does for slot 0, for the others where that
+	 * is taken; relaxed: this thread's own slots */
+	if (slot < 0 && own__self && own__load(&own__self->object[0],
+			OWN__RELAXED)) {
+		const void *held = share_further(cell, site, ret_how, &slot);
+
+		if (held) {
+			*r = 0;
+			return held;
+		}
+	}
+#endif
 	if (slot >= 0)
 		s = own_i_slot_at(self, (unsigned)slot);
 	else if (own_i_slot_take(self, cell, site, &s))
@@ -325,8 +354,9 @@ outlast(struct own_i_record *self, struct own_i_slot s, void *version)
 	uint64_t *word = &own_i_header(version)->word;
 	int r;
 
-	/* V1: a clone from now on is counted */
-	(void)own__or(word, OWN__DEAD, OWN__RELAXED);
+	/* V3: a clone from now on is counted; seq_cst: for the fallback, with
+	 * the loads of the drain */
+	(void)own__or(word, OWN__DEAD, OWN__SEQ_CST);
 	do
 		r = own_i_word_drain(self, s, word, OWN__BIASED,
 				OWN__FOREVER, NULL);

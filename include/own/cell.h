@@ -268,71 +268,92 @@ OWN_API OWN_MUST_CHECK int own__cell_read(struct own_cell *cell,
 
 /* ---- bodies ---- */
 
-OWN__VERB_BODY OWN__INLINE int
-own__cell_share_any(struct own_cell *cell, uint64_t deadline_ns,
-		struct own_shared *ret, const struct own_site *site)
+#ifndef OWN_NO_INLINE
+/*
+ * The share that needs no read-modify-write: a HOLD in slot i, which is free.
+ * Otherwise NULL, and the library does it: with the slot, where *ret_slot says
+ * that it HOLDs something already, or with any.
+ */
+OWN__INLINE const void *
+own__cell_share_inline(struct own_cell *cell, struct own__record *self,
+		unsigned i, const struct own_site *site, uint64_t *ret_how,
+		int *ret_slot)
 {
 	const void *object;
-	uint64_t how;
-	int r, i = -1;
-#ifndef OWN_NO_INLINE
-	struct own__record *self = own__self;
-#endif
+	/* relaxed: this thread's own slot */
+	uint64_t how = own__load(&self->slot[i].how, OWN__RELAXED) +
+		OWN__HOW_SEQ_ONE;
 
-	own_require(ret->object == NULL, "own_cell_share: handle in use", site);
-#ifndef OWN_NO_INLINE
-	if (OWN__UNLIKELY(!self))
-		goto slow;
-	/* relaxed: this thread's own slots */
-	for (i = 0; own__load(&self->object[i], OWN__RELAXED); )
-		if (++i == (int)OWN__SLOTS) {
-			i = -1;
-			goto slow;
-		}
-	how = own__load(&self->slot[i].how, OWN__RELAXED) + OWN__HOW_SEQ_ONE;
-	/* relaxed: for reports; the deadlock check reads how twice */
-	own__store(&self->slot[i].how, how, OWN__RELAXED);
+	*ret_slot = -1;
+	/* D2: release, after the store that freed the slot */
+	own__store(&self->slot[i].how, how, OWN__RELEASE);
+	/* relaxed: for reports */
 	own__store(&self->slot[i].site, site, OWN__RELAXED);
 	own__store(&self->slot[i].container, (uintptr_t)cell, OWN__RELAXED);
+	*ret_how = how;
 	if (cell->policy == OWN_EXCLUSIVE) {
+		/* relaxed: only a hint; what counts is looked at below */
+		if (OWN__UNLIKELY(!(own__load(&cell->word, OWN__RELAXED) &
+				OWN__BIASED)))
+			return NULL;
 		/* S1: pairs with own_i_word_drain() */
 		own__store(&self->object[i], (uintptr_t)&cell->word,
 				OWN__RELEASE);
 		own__light_fence();
-		/* W1: acquire, pairs with own_i_word_unwriter */
+		*ret_slot = (int)i;
+		/* W1: acquire, pairs with own_i_word_unwriter() */
 		if (OWN__UNLIKELY((own__load(&cell->word, OWN__ACQUIRE) &
 				(OWN__BIASED | OWN__WRITER | OWN__DEAD |
 				 OWN__ORPHAN)) != OWN__BIASED) &&
 		    !(own__bug(OWN_BUG_BIASED_ONLY) &&
 		      (own__load(&cell->word, OWN__ACQUIRE) & OWN__BIASED)))
-			goto slow;
+			return NULL;
 		/* relaxed: does not change while this HOLD stands */
-		object = own__load(&cell->current, OWN__RELAXED);
-		if (OWN__UNLIKELY(!object))
-			goto slow;
-	} else {
-		/* relaxed: looked at again below */
-		object = own__load(&cell->current, OWN__RELAXED);
-		if (OWN__UNLIKELY(!object)) {
-			i = -1;
-			goto slow;
-		}
-		/* S1: pairs with own_i_reclaim_scan */
-		own__store(&self->object[i], (uintptr_t)object - 16,
-				OWN__RELEASE);
-		own__light_fence();
-		/* V1: acquire, pairs with the exchange of a commit */
-		if (OWN__UNLIKELY(own__load(&cell->current, OWN__ACQUIRE) !=
-				object) && !own__bug(OWN_BUG_NO_RECHECK))
-			goto slow;
+		return own__load(&cell->current, OWN__RELAXED);
 	}
-	own__tsan_shared(object);
-	ret->object = object;
-	ret->how = how;
-	return 0;
-slow:
+	/* relaxed: looked at again below */
+	object = own__load(&cell->current, OWN__RELAXED);
+	if (OWN__UNLIKELY(!object))
+		return NULL;
+	/* S1: pairs with own_i_reclaim_scan */
+	own__store(&self->object[i], (uintptr_t)object - 16, OWN__RELEASE);
+	own__light_fence();
+	*ret_slot = (int)i;
+	/* V1: acquire, pairs with publish() in cell.c */
+	if (OWN__UNLIKELY(own__load(&cell->current, OWN__ACQUIRE) != object) &&
+			!own__bug(OWN_BUG_NO_RECHECK))
+		return NULL;
+	return object;
+}
 #endif
-	object = own__cell_share(cell, deadline_ns, site, i, &how, &r);
+
+OWN__VERB_BODY OWN__INLINE int
+own__cell_share_any(struct own_cell *cell, uint64_t deadline_ns,
+		struct own_shared *ret, const struct own_site *site)
+{
+	const void *object;
+	uint64_t slow_how;
+	int r, slot = -1;
+#ifndef OWN_NO_INLINE
+	struct own__record *self = own__self;
+	uint64_t how;
+#endif
+
+	own_require(ret->object == NULL, "own_cell_share: handle in use", site);
+#ifndef OWN_NO_INLINE
+	/* slot 0 here, the others in the library; relaxed: this thread's own */
+	if (OWN__LIKELY(self && !own__load(&self->object[0], OWN__RELAXED))) {
+		object = own__cell_share_inline(cell, self, 0, site, &how,
+				&slot);
+		if (OWN__LIKELY(object != NULL)) {
+			own__tsan_shared(object);
+			ret->object = object;
+			ret->how = how;
+			return 0;
+		}
+	}
+#endif
+	object = own__cell_share(cell, deadline_ns, site, slot, &slow_how, &r);
 	if (!object) {
 		if (!r)
 			__builtin_unreachable();
@@ -340,7 +361,7 @@ slow:
 	}
 	own__tsan_shared(object);
 	ret->object = object;
-	ret->how = how;
+	ret->how = slow_how;
 	return 0;
 }
 
@@ -370,8 +391,10 @@ own__cell_claim_inline(struct own_cell *cell, const struct own_site *site,
 		if (++i == OWN__SLOTS)
 			return NULL;
 	how = own__load(&self->slot[i].how, OWN__RELAXED) + OWN__HOW_SEQ_ONE;
-	/* relaxed: for reports; D4: a note before the CAS, UNIQUE after it */
-	own__store(&self->slot[i].how, how | OWN__HOW_TRYING, OWN__RELAXED);
+	/* D2: release, after the store that freed the slot; D4: a note before
+	 * the CAS, UNIQUE after it */
+	own__store(&self->slot[i].how, how | OWN__HOW_TRYING, OWN__RELEASE);
+	/* relaxed: for reports */
 	own__store(&self->slot[i].site, site, OWN__RELAXED);
 	own__store(&self->slot[i].container, (uintptr_t)cell, OWN__RELAXED);
 	own__store(&self->object[i], (uintptr_t)&cell->word | OWN__NOTE,
@@ -400,16 +423,24 @@ OWN__VERB_BODY OWN__INLINE int
 own__cell_claim_any(struct own_cell *cell, uint64_t deadline_ns,
 		struct own_unique *ret, const struct own_site *site)
 {
-	uint64_t how;
+	uint64_t slow_how;
 	void *object;
 	int r;
+#ifndef OWN_NO_INLINE
+	uint64_t how;
+#endif
 
 	own_require(ret->object == NULL, "own_cell_claim: handle in use", site);
 #ifndef OWN_NO_INLINE
 	object = own__cell_claim_inline(cell, site, &how);
-	if (OWN__UNLIKELY(!object))
+	if (OWN__LIKELY(object != NULL)) {
+		own__tsan_unique(object);
+		ret->object = object;
+		ret->how = how;
+		return 0;
+	}
 #endif
-		object = own__cell_claim(cell, deadline_ns, site, &how, &r);
+	object = own__cell_claim(cell, deadline_ns, site, &slow_how, &r);
 	if (!object) {
 		if (!r)
 			__builtin_unreachable();
@@ -417,7 +448,7 @@ own__cell_claim_any(struct own_cell *cell, uint64_t deadline_ns,
 	}
 	own__tsan_unique(object);
 	ret->object = object;
-	ret->how = how;
+	ret->how = slow_how;
 	return 0;
 }
 

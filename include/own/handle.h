@@ -380,7 +380,6 @@ own_shared_release(struct own_shared *handle)
 	uint64_t how = handle->how;
 #ifndef OWN_NO_INLINE
 	struct own__record *self = own__self;
-	unsigned i = (unsigned)how & (OWN__SLOTS - 1);
 #endif
 
 	if (!object)
@@ -389,20 +388,22 @@ own_shared_release(struct own_shared *handle)
 	handle->how = 0;
 	own__tsan_shared_end(object);
 #ifndef OWN_NO_INLINE
-	/* relaxed: this thread's own word */
-	if (OWN__LIKELY((how & OWN__HOW_KIND) == OWN__HOW_HOLD && self &&
-			own__load(&self->slot[i].how, OWN__RELAXED) == how)) {
+	/* the HOLD of slot 0, which is where a handle taken alone is; relaxed:
+	 * this thread's own word */
+	if (OWN__LIKELY((how & (OWN__HOW_KIND | OWN__HOW_SLOT)) == 0 && self &&
+			own__load(&self->slot[0].how, OWN__RELAXED) == how &&
+			own__load(&self->object[0], OWN__RELAXED))) {
 		if (own__bug(OWN_BUG_WORD_AFTER_CLEAR)) {
 			own__shared_end(object, how);
 			return;
 		}
 		/* S2: pairs with the scans of own_i_word_drain, reclaim.c */
-		own__store(&self->object[i], (uintptr_t)0, OWN__RELEASE);
+		own__store(&self->object[0], (uintptr_t)0, OWN__RELEASE);
 		own__light_fence();
 		/* S3: pairs with own_i_slot_await; relaxed: only a hint */
-		if (OWN__UNLIKELY(own__load(&self->slot[i].wanted,
+		if (OWN__UNLIKELY(own__load(&self->slot[0].wanted,
 				OWN__RELAXED)))
-			own__slot_wake(&self->slot[i]);
+			own__slot_wake(&self->slot[0]);
 		return;
 	}
 #endif
