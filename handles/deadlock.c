@@ -42,10 +42,10 @@ expand(struct own_i_record *self, struct own_i_record *waiter,
 {
 	/* D2: acquire, pairs with wait_begin() and own_i_wait_erase() */
 	uint64_t sequence = own__load(&waiter->wait.sequence, OWN__ACQUIRE);
-	/* relaxed: looked at again through the sequence */
+	/* D2: acquire, before the sequence is looked at again */
 	uint64_t *word = (uint64_t *)own__load(&waiter->wait.word,
-			OWN__RELAXED);
-	uint32_t kind = own__load(&waiter->wait.kind, OWN__RELAXED);
+			OWN__ACQUIRE);
+	uint32_t kind = own__load(&waiter->wait.kind, OWN__ACQUIRE);
 
 	if (!(sequence & 1))
 		return 0;

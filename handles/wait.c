@@ -152,8 +152,9 @@ wait_begin(struct own_i_record *self, enum own_i_wait_kind kind,
 	own__store(&wait->container,
 			own__load(&s.meta->container, OWN__RELAXED),
 			OWN__RELAXED);
-	own__store(&wait->kind, kind, OWN__RELAXED);
-	own__store(&wait->word, (uintptr_t)word, OWN__RELAXED);
+	/* D2: release, after the store that ended the wait before */
+	own__store(&wait->kind, kind, OWN__RELEASE);
+	own__store(&wait->word, (uintptr_t)word, OWN__RELEASE);
 	/* D1: pairs with the loads of deadlock.c */
 	own__store(&wait->sequence, sequence + 1, OWN__RELEASE);
 }

@@ -316,6 +316,9 @@ drain_slots(struct own_i_record *self, struct own_i_slot s, uint64_t *word,
 {
 	int r;
 
+	/* first of all: nobody is waited for in vain, or told in its place */
+	if (own_i_slot_find(self, word, OWN_I_READS, except, NULL))
+		return own_i_refuse(self, s, word, "unique", -EDEADLK);
 	if (!own__bug(OWN_BUG_NO_MEMBARRIER))
 		own_i_heavy_fence();
 	OWN_I_EACH_RECORD(record)
@@ -329,10 +332,6 @@ drain_slots(struct own_i_record *self, struct own_i_slot s, uint64_t *word,
 				while (own__load(&b->s.object[i],
 						OWN__SEQ_CST) ==
 						(uintptr_t)word) {
-					if (record == self)
-						return own_i_refuse(self, s,
-							word, "unique",
-							-EDEADLK);
 					if (deadline_ns == OWN__TRY)
 						return own_i_refuse(self, s,
 							word, "unique",

@@ -380,6 +380,17 @@ own_reclaim(uint64_t budget_ns)
 	return (int64_t)freed;
 }
 
+static void
+scans_await(struct own_i_batch *batch)
+{
+	uint32_t seen;
+
+	/* B1: acquire, pairs with scan_end() */
+	while ((seen = own__load(&batch->scanning, OWN__ACQUIRE)) != 0)
+		(void)own_i_futex_wait(&batch->scanning, seen,
+				OWN_I_FUTEX_ANY, OWN__FOREVER);
+}
+
 int64_t
 own_barrier(void)
 {
@@ -391,17 +402,16 @@ own_barrier(void)
 	if (self->in_fini)
 		return -EDEADLK;
 	OWN_I_EACH_RECORD(record) {
-		struct own_i_batch *batch = &record->batch;
 		uint64_t kept;
-		uint32_t seen;
 
+		/* what another thread's scan had taken out is freed or put
+		 * back after the first await, and then scanned here; what was
+		 * taken out again meanwhile, after the second */
 		(void)batch_scan(self, record, &kept);
+		scans_await(&record->batch);
+		(void)batch_scan(self, record, &kept);
+		scans_await(&record->batch);
 		held += kept;
-		/* B1: acquire, pairs with batch_scan(); what a scan of another
-		 * thread took out before has been finalised or put back */
-		while ((seen = own__load(&batch->scanning, OWN__ACQUIRE)) != 0)
-			(void)own_i_futex_wait(&batch->scanning, seen,
-					OWN_I_FUTEX_ANY, OWN__FOREVER);
 	}
 	return (int64_t)held;
 }

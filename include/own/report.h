@@ -77,7 +77,8 @@ OWN_API int own_dump(int fd);
  * Called for a wait that has lasted a second and that deadlock detection
  * cannot explain, and for retired memory above the limit; @text is one
  * paragraph. The default writes it to stderr; NULL says nothing. May be set at
- * any time. The callback must not take handles.
+ * any time. The callback must not take
+ * handles, nor call own_reclaim() or own_barrier().
  */
 typedef void (*own_stall_fn)(const char *text, void *arg);
 OWN_API void own_stall_hook(own_stall_fn fn, void *arg);
