@@ -109,7 +109,8 @@ main(void)
 		run_twice(use_by_count);
 	failed = count != 0;
 	printf("plain count  raised and dropped alike, it says %d: %s\n", count,
-			count > 0 ? "leaked" : failed ? "freed early" : "right");
+			count > 0 ? "leaked" :
+			failed ? "freed early" : "right");
 
 	refused += put(8000) != 0;
 	run_twice(use_by_handle);

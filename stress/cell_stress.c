@@ -189,7 +189,8 @@ static const char *const kinds[] = {
 #define SHARES		(BIT(SHARE) | BIT(SHARE_TRY) | BIT(SHARE_TIMED))
 #define CLAIMS		(BIT(CLAIM) | BIT(CLAIM_TRY) | BIT(CLAIM_TIMED))
 #define REPLACES	(BIT(REPLACE) | BIT(REPLACE_TRY) | BIT(REPLACE_TIMED))
-#define PEEKS		(BIT(PEEK) | BIT(PEEK_TRY) | BIT(PEEK_TIMED) | BIT(READ))
+#define PEEKS		(BIT(PEEK) | BIT(PEEK_TRY) | BIT(PEEK_TIMED) |	\
+			 BIT(READ))
 
 static const struct stress_case cases[] = {
 	{
@@ -207,7 +208,7 @@ static const struct stress_case cases[] = {
 		.finish = exclusive_finish,
 	}, {
 		.name = "versioned",
-		.what = "versions only go forward, and live while they are held",
+		.what = "versions go forward, and live while they are held",
 		.kinds = kinds, .kinds_n = KINDS_N,
 		.required = SHARES | CLAIMS | REPLACES | PEEKS | BIT(SWAP) |
 			BIT(RELEASE) | BIT(COMMIT) | BIT(DROP) | BIT(CLONE) |

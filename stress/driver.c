@@ -38,7 +38,7 @@ static const char *program;
 static const struct stress_case *current;
 static struct stress_thread threads[STRESS_THREADS_MAX];
 static pthread_barrier_t start;
-static uint32_t ended_n;		/* shared: threads past their function */
+static uint32_t ended_n;		/* shared: past their function */
 static uint32_t failing;		/* shared: one thread reports */
 
 static const char *

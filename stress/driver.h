@@ -28,8 +28,8 @@ struct stress_case {
 	const char *what;			/* one line for --list */
 	const char *const *kinds;		/* names of operations */
 	unsigned kinds_n;
-	uint64_t required;			/* bits: kinds that must happen */
-	unsigned threads_times;			/* so often --threads; 0: once */
+	uint64_t required;			/* bits: kinds that must be */
+	unsigned threads_times;			/* times --threads; 0: once */
 	void (*setup)(unsigned threads_n);	/* before; may be NULL */
 	void (*thread)(struct stress_thread *t);
 	void (*finish)(unsigned threads_n);	/* after; may be NULL */
@@ -41,7 +41,7 @@ struct stress_case {
  * thread's counters do not slow the next one down.
  */
 struct stress_thread {
-	_Alignas(128) uint64_t ops;		/* shared: the watchdog's pulse */
+	_Alignas(128) uint64_t ops;		/* shared: a sign of life */
 	uint64_t wait_max_ns;			/* shared */
 	uint64_t count[STRESS_KINDS_MAX];	/* shared */
 	uint32_t kind;				/* shared: the last operation */

@@ -186,7 +186,8 @@ handle_burst(struct stress_thread *t)
 
 	for (unsigned i = 0; i < n; i++) {
 		stress_op(t, RAISE);
-		if (i && stress_one_in(t, 2) ? own_shared_clone(&h[i - 1], &h[i])
+		if (i && stress_one_in(t, 2)
+				? own_shared_clone(&h[i - 1], &h[i])
 				: own_cell_share(&cell, &h[i]))
 			stress_fail(t, "refused a reference");
 		if (stress_one_in(t, 64))
@@ -236,7 +237,8 @@ handle_finish(unsigned threads_n)
 		stress_fail(NULL, "leaked %llu of %llu values",
 				(unsigned long long)(made_n - ended_n),
 				(unsigned long long)made_n);
-	printf("refcount_stress: handles: %llu values, freed early 0, leaked 0\n",
+	printf("refcount_stress: handles: %llu values, "
+			"freed early 0, leaked 0\n",
 			(unsigned long long)made_n);
 }
 

@@ -148,7 +148,8 @@ load_records(struct loader *l, struct table *t)
 	    memcmp(l->at, magic, sizeof(magic) - 1) != 0)
 		return fail(l, -EINVAL, "does not start with \"%s\"", magic);
 	l->at += sizeof(magic) - 1;
-	n = number(l, records_max < UINT32_MAX ? records_max : UINT32_MAX, '\n');
+	n = number(l, records_max < UINT32_MAX ? records_max : UINT32_MAX,
+			'\n');
 	if (n < 0)
 		return fail(l, -EINVAL, "no number of records, or more than"
 				" fit into the file");
