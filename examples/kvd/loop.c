@@ -239,7 +239,8 @@ conn_run(struct conn *c, const char *data, size_t size)
 
 	if (c->reload) {
 		if (c->reload->r)
-			out_error(o, "ERR reload failed, the data stays: %s",
+			out_error(o, "ERR reload failed, the data set "
+					"stays: %s",
 					c->reload->why);
 		else
 			out_status(o, "OK");
