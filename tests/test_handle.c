@@ -1146,6 +1146,15 @@ shared_released_as_unique(void)
 }
 
 static void
+unique_detached_as_shared(void)
+{
+	struct own_unique u = { 0 };
+
+	unique_make(&u, OWN_EXCLUSIVE);
+	(void)!own_shared_detach((struct own_shared *)&u);
+}
+
+static void
 verb_on_the_wrong_handle_stops_the_process(void **state)
 {
 	(void)state;
@@ -1162,6 +1171,8 @@ verb_on_the_wrong_handle_stops_the_process(void **state)
 	child_aborts("empty_detached", "own_shared_detach: empty handle",
 			NULL);
 	child_aborts("unique_released_as_shared", "own_shared_release: not a "
+			"shared handle at first-place.c:11\n", NULL);
+	child_aborts("unique_detached_as_shared", "own_shared_detach: not a "
 			"shared handle at first-place.c:11\n", NULL);
 	child_aborts("shared_released_as_unique", "own_unique_release: not a "
 			"unique handle at first-place.c:11\n", NULL);
@@ -1198,6 +1209,7 @@ static const struct child children[] = {
 	CHILD(stale_downgraded),
 	CHILD(stale_upgraded),
 	CHILD(unique_copy_released),
+	CHILD(unique_detached_as_shared),
 	CHILD(unique_released_as_shared),
 	CHILD(unique_released_elsewhere),
 	CHILD(upgrade_into_use),

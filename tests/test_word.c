@@ -340,6 +340,24 @@ claim_that_succeeds_takes_the_bias(void **state)
 	end_claim(s);
 }
 
+/* FAIR is a hint that costs a newcomer a moment, and never the lock. */
+static void
+claim_passes_fair_once(void **state)
+{
+	struct own_i_slot s = note();
+
+	(void)state;
+	word = OWN__FAIR;
+	assert_int_equal(claim(s, OWN__FOREVER), 0);
+	assert_int_equal(LOW(seen()), OWN__WRITER);
+	end_claim(s);
+	word = OWN__FAIR;
+	s = note();
+	assert_int_equal(claim(s, OWN__TRY), 0);
+	end_claim(s);
+	assert_int_equal(LOW(seen()), 0);
+}
+
 static void
 orphan_is_taken_by_who_asks_for_it(void **state)
 {
@@ -556,6 +574,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(claim_that_gives_up_leaves_the_bias),
 	TEST(refused_try_does_not_disturb_readers),
 	TEST(claim_that_succeeds_takes_the_bias),
+	TEST(claim_passes_fair_once),
 	TEST(orphan_is_taken_by_who_asks_for_it),
 	TEST(unwriter_clears_what_it_has_to),
 	TEST(claimer_that_slept_wakes_the_next),
