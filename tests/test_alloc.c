@@ -362,6 +362,86 @@ SCENARIO(threads);
 SCENARIO(write_exclusive);
 SCENARIO(write_versioned);
 
+/* ---- registrations side by side ---- */
+
+static sem_t in_alloc, go_on, end;
+static uint32_t fail_once;
+
+static void
+semaphore_wait(sem_t *semaphore)
+{
+	while (sem_wait(semaphore) != 0)
+		assert_int_equal(errno, EINTR);
+}
+
+/* Fails once, and only when the test says so. */
+static void *
+slow_alloc(size_t size_bytes, size_t align, void *context)
+{
+	if (!own__xchg(&fail_once, 0, OWN__ACQ_REL))
+		return heap_alloc(size_bytes, align, context);
+	sem_post(&in_alloc);
+	semaphore_wait(&go_on);
+	return NULL;
+}
+
+static void *
+register_fails(void *arg)
+{
+	(void)arg;
+	assert_int_equal(own_thread_register(), -ENOMEM);
+	return NULL;
+}
+
+static void *
+register_stays(void *arg)
+{
+	assert_int_equal(own_thread_register(), 0);
+	*(uint32_t *)arg = own_i_this->id;
+	sem_post(&in_alloc);
+	semaphore_wait(&end);
+	return NULL;
+}
+
+static void
+numbers_of_records(void)
+{
+	static const struct own_alloc own = {
+		.alloc = slow_alloc, .free = heap_free, .context = &heap,
+	};
+	uint32_t first, second;
+	pthread_t a, b, c;
+
+	assert_int_equal(sem_init(&in_alloc, 0, 0), 0);
+	assert_int_equal(sem_init(&go_on, 0, 0), 0);
+	assert_int_equal(sem_init(&end, 0, 0), 0);
+	assert_int_equal(own_set_alloc(&own), 0);
+	assert_int_equal(own_thread_register(), 0);
+	own__store(&fail_once, 1, OWN__RELEASE);
+	assert_int_equal(pthread_create(&a, NULL, register_fails, NULL), 0);
+	semaphore_wait(&in_alloc);
+	assert_int_equal(pthread_create(&b, NULL, register_stays, &first), 0);
+	semaphore_wait(&in_alloc);
+	sem_post(&go_on);
+	assert_int_equal(pthread_join(a, NULL), 0);
+	assert_int_equal(pthread_create(&c, NULL, register_stays, &second), 0);
+	semaphore_wait(&in_alloc);
+	assert_int_not_equal(first, second);
+	assert_int_not_equal(first, own_i_this->id);
+	assert_int_not_equal(second, own_i_this->id);
+	sem_post(&end);
+	sem_post(&end);
+	assert_int_equal(pthread_join(b, NULL), 0);
+	assert_int_equal(pthread_join(c, NULL), 0);
+}
+
+static void
+failed_registration_gives_no_number_twice(void **state)
+{
+	(void)state;
+	child_succeeds("numbers_of_records", NULL);
+}
+
 static void
 slots_run_out(void)
 {
@@ -427,6 +507,7 @@ static const struct child children[] = {
 	CHILD(first_use_is_reclaim),
 	CHILD(first_use_is_register),
 	CHILD(first_use_is_share),
+	CHILD(numbers_of_records),
 	CHILD(set_alloc_too_late),
 	CHILD(share_exclusive),
 	CHILD(share_versioned),
@@ -449,6 +530,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(threads_survives_each_failure),
 	TEST(write_exclusive_survives_each_failure),
 	TEST(write_versioned_survives_each_failure),
+	TEST(failed_registration_gives_no_number_twice),
 	TEST(handle_past_the_last_slot_is_refused),
 	TEST(set_alloc_is_refused_after_the_first_use),
 };
