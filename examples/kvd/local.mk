@@ -33,7 +33,10 @@ noinst_PROGRAMS += \
 if UNIT
 check_PROGRAMS += %D%/test_kvd
 TESTS += %D%/test_kvd
-%C%_test_kvd_SOURCES = %D%/test_kvd.c
+%C%_test_kvd_SOURCES = \
+	%D%/test_kvd.c \
+	%D%/test_support.c \
+	%D%/test_support.h
 %C%_test_kvd_LDADD = $(CMOCKA_LIBS)
 endif
 endif

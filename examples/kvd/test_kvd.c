@@ -2,317 +2,32 @@
 /*
  * test_kvd.c - kvd from outside: every reply to the byte, and bad input
  *
- * Starts the server once for each store, on any free port of 127.0.0.1 and on
- * data files in a directory of its own, runs all cases against it, and ends
- * it by SIGTERM: it must exit with 0, which under a sanitizer says that it
- * reported nothing. KVD names another server than the one built beside this.
+ * Runs all cases for each store, against a server of its own, and ends that by
+ * SIGTERM: it must exit with 0, which under a sanitizer says that nothing was
+ * reported. KVD names another server than the one built beside this, KVD_STORE
+ * one store.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include <cmocka.h>
 
-#define RECORDS		500
-#define BIG		(1024 * 1024)
-#define WAIT_S		60
+#include "test_support.h"
 
-static char dir[] = "/tmp/kvd-test-XXXXXX";
-static const char *program;
-static const char *store_name;
-static pid_t server;
-static uint16_t port;
-static int log_fd = -1;		/* the server's stderr */
-static int bad_ends;		/* cmocka does not count a failed teardown */
-
-/* ---- data files ---- */
-
-static FILE *
-data_open(const char *name)
-{
-	char path[128];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	f = fopen(path, "w");
-	assert_non_null(f);
-	return f;
-}
-
-static void
-data_record(FILE *f, const char *key, size_t key_size, const char *value,
-		size_t value_size)
-{
-	fprintf(f, "%zu %zu\n", key_size, value_size);
-	fwrite(key, 1, key_size, f);
-	fwrite(value, 1, value_size, f);
-	fputc('\n', f);
-}
-
-/* k000.., big, empty, and a key of strange bytes; unsorted */
-static void
-data_write(const char *name, char set)
-{
-	char key[16], value[64], *big = malloc(BIG);
-	FILE *f = data_open(name);
-
-	assert_non_null(big);
-	memset(big, set, BIG);
-	fprintf(f, "kvd-data 1 %d\n", RECORDS + 3);
-	for (int i = 0; i < RECORDS; i++) {
-		snprintf(key, sizeof(key), "k%03d", i);
-		snprintf(value, sizeof(value), "value %03d of %c", i, set);
-		data_record(f, key, 4, value, strlen(value));
-	}
-	data_record(f, "big", 3, big, BIG);
-	data_record(f, "empty", 5, "", 0);
-	data_record(f, "a\0\r\n b", 6, "strange", 7);
-	assert_int_equal(fclose(f), 0);
-	free(big);
-}
-
-static void
-data_bytes(const char *name, const char *bytes, size_t size)
-{
-	FILE *f = data_open(name);
-
-	fwrite(bytes, 1, size, f);
-	assert_int_equal(fclose(f), 0);
-}
-
-/* ---- a client ---- */
-
-static int
-client_open(void)
-{
-	struct sockaddr_in in = {
-		.sin_family = AF_INET, .sin_port = htons(port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	struct timeval wait = { .tv_sec = WAIT_S };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-
-	assert_true(fd >= 0);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	assert_int_equal(connect(fd, (struct sockaddr *)&in, sizeof(in)), 0);
-	return fd;
-}
-
-/* 0, or -1 when the server has closed */
-static int
-send_bytes(int fd, const char *data, size_t size)
-{
-	while (size) {
-		ssize_t n = send(fd, data, size, MSG_NOSIGNAL);
-
-		if (n < 0)
-			return -1;
-		data += n;
-		size -= (size_t)n;
-	}
-	return 0;
-}
-
-static void
-send_text(int fd, const char *text)
-{
-	assert_int_equal(send_bytes(fd, text, strlen(text)), 0);
-}
-
-/* Arguments up to NULL, as an array of bulk strings. */
-static void
-request(int fd, const char *first, ...)
-{
-	const char *arg = first;
-	char buffer[4096];
-	va_list args;
-	size_t n = 0, args_n = 0;
-
-	va_start(args, first);
-	for (; arg; arg = va_arg(args, const char *))
-		args_n++;
-	va_end(args);
-	n += (size_t)snprintf(buffer, sizeof(buffer), "*%zu\r\n", args_n);
-	va_start(args, first);
-	for (arg = first; arg; arg = va_arg(args, const char *))
-		n += (size_t)snprintf(buffer + n, sizeof(buffer) - n,
-				"$%zu\r\n%s\r\n", strlen(arg), arg);
-	va_end(args);
-	assert_int_equal(send_bytes(fd, buffer, n), 0);
-}
-
-static void
-receive(int fd, char *data, size_t size)
-{
-	while (size) {
-		ssize_t n = recv(fd, data, size, 0);
-
-		if (n <= 0)
-			fail_msg("recv: %s, %zu bytes missing",
-					n ? strerror(errno) : "end", size);
-		data += n;
-		size -= (size_t)n;
-	}
-}
-
-static void
-expect_bytes(int fd, const char *want, size_t size)
-{
-	char *got = malloc(size + 1);
-
-	assert_non_null(got);
-	receive(fd, got, size);
-	got[size] = '\0';
-	if (memcmp(got, want, size))
-		fail_msg("got \"%.200s\", want \"%.200s\"", got, want);
-	free(got);
-}
-
-static void
-expect(int fd, const char *want)
-{
-	expect_bytes(fd, want, strlen(want));
-}
-
-static void
-expect_end(int fd)
-{
-	char byte;
-	ssize_t n = recv(fd, &byte, 1, 0);
-
-	if (n > 0)
-		fail_msg("got byte %u, want the end", (unsigned char)byte);
-	if (n < 0)
-		assert_int_equal(errno, ECONNRESET);
-	close(fd);
-}
-
-/* A line without its CR LF. */
-static void
-read_line(int fd, char *line, size_t size)
-{
-	size_t n = 0;
-
-	do {
-		assert_true(n + 1 < size);
-		receive(fd, line + n, 1);
-	} while (line[n++] != '\n');
-	assert_true(n >= 2 && line[n - 2] == '\r');
-	line[n - 2] = '\0';
-}
-
-/* A bulk string, terminated; its size. */
-static size_t
-read_bulk(int fd, char *value, size_t size)
-{
-	char line[64];
-	size_t n;
-
-	read_line(fd, line, sizeof(line));
-	assert_int_equal(line[0], '$');
-	n = strtoul(line + 1, NULL, 10);
-	assert_true(n + 2 <= size);
-	receive(fd, value, n + 2);
-	assert_memory_equal(value + n, "\r\n", 2);
-	value[n] = '\0';
-	return n;
-}
-
-static void
-expect_alive(void)
-{
-	int fd = client_open();
-
-	request(fd, "PING", NULL);
-	expect(fd, "+PONG\r\n");
-	close(fd);
-}
-
-/* A figure of INFO. */
-static long long
-info(const char *name)
-{
-	char text[8192], *at;
-	int fd = client_open();
-
-	request(fd, "INFO", NULL);
-	read_bulk(fd, text, sizeof(text));
-	close(fd);
-	at = strstr(text, name);
-	assert_non_null(at);
-	assert_int_equal(at[strlen(name)], ':');
-	return strtoll(at + strlen(name) + 1, NULL, 10);
-}
-
-/* ---- the server ---- */
-
-static void
-server_start(void)
-{
-	char data[64], line[256] = "";
-	const char *at;
-	int out[2];
-	FILE *f;
-
-	snprintf(data, sizeof(data), "%s/a.kvd", dir);
-	data_write("a.kvd", 'A');
-	data_write("b.kvd", 'B');
-	assert_int_equal(pipe(out), 0);
-	server = fork();
-	assert_true(server >= 0);
-	if (!server) {
-		dup2(out[1], 1);
-		dup2(log_fd, 2);
-		close(out[0]);
-		close(out[1]);
-		execl(program, program, "--port", "0", "--threads", "2",
-				"--store", store_name, "--data", data, NULL);
-		_exit(127);
-	}
-	close(out[1]);
-	f = fdopen(out[0], "r");
-	assert_non_null(f);
-	if (!fgets(line, sizeof(line), f))
-		fail_msg("%s did not start", program);
-	fclose(f);
-	at = strstr(line, " port ");
-	assert_non_null(at);
-	port = (uint16_t)atoi(at + 6);
-	assert_non_null(strstr(line, store_name));
-}
-
-static int
-server_stop(int with)
-{
-	int status;
-
-	kill(server, with);
-	assert_int_equal(waitpid(server, &status, 0), server);
-	if (status)
-		print_error("server ended with status %x\n",
-				(unsigned)status);
-	return status ? -1 : 0;
-}
+static const char *store;
+static int bad_ends;	/* cmocka does not count a failed teardown */
 
 static int
 group_setup(void **state)
 {
 	(void)state;
-	server_start();
+	server_start(store);
 	return 0;
 }
 
@@ -320,7 +35,7 @@ static int
 group_teardown(void **state)
 {
 	(void)state;
-	if (!server_stop(SIGTERM))
+	if (!server_stop())
 		return 0;
 	bad_ends++;
 	return -1;
@@ -604,22 +319,6 @@ long_input_is_refused(void **state)
 	expect_end(fd);
 	free(line);
 	free(body);
-}
-
-/* Resident bytes of the server. */
-static long
-resident(void)
-{
-	char path[64];
-	long pages = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%ld/statm", (long)server);
-	f = fopen(path, "r");
-	assert_non_null(f);
-	assert_int_equal(fscanf(f, "%*s %ld", &pages), 1);
-	fclose(f);
-	return pages * sysconf(_SC_PAGESIZE);
 }
 
 static void
@@ -995,7 +694,7 @@ replaced_data_sets_are_freed(void **state)
 	time_t end = time(NULL) + WAIT_S;
 
 	(void)state;
-	if (strcmp(store_name, "own"))
+	if (strcmp(store, "own"))
 		skip();
 	assert_true(info("retired_objects") > 0);
 	while (info("pending_objects") > 0 && time(NULL) < end)
@@ -1055,40 +754,22 @@ clients_are_left_for_the_end(void **state)
 
 /* ---- the command line ---- */
 
-static int
-run(const char *a, const char *b, const char *c, const char *d)
-{
-	int status;
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (!pid) {
-		dup2(log_fd, 1);
-		dup2(log_fd, 2);
-		execl(program, program, a, b, c, d, NULL);
-		_exit(127);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status));
-	return WEXITSTATUS(status);
-}
-
 static void
 wrong_options_are_refused(void **state)
 {
 	(void)state;
-	assert_int_equal(run("--help", NULL, NULL, NULL), 0);
-	assert_int_equal(run("--port", "0", NULL, NULL), 2);
-	assert_int_equal(run("--port", "65536", NULL, NULL), 2);
-	assert_int_equal(run("--port", "x", NULL, NULL), 2);
-	assert_int_equal(run("--threads", "0", NULL, NULL), 2);
-	assert_int_equal(run("--maxclients", "0", NULL, NULL), 2);
-	assert_int_equal(run("--store", "none", NULL, NULL), 2);
-	assert_int_equal(run("--none", NULL, NULL, NULL), 2);
-	assert_int_equal(run("--data", "x", "y", NULL), 2);
-	assert_int_equal(run("--data", "/nowhere/x", NULL, NULL), 1);
-	assert_int_equal(run("--data", "/dev/null", "--port", "0"), 1);
-	assert_int_equal(run("--data", dir, "--bind", "nonsense"), 1);
+	assert_int_equal(server_run("--help", NULL, NULL, NULL), 0);
+	assert_int_equal(server_run("--port", "0", NULL, NULL), 2);
+	assert_int_equal(server_run("--port", "65536", NULL, NULL), 2);
+	assert_int_equal(server_run("--port", "x", NULL, NULL), 2);
+	assert_int_equal(server_run("--threads", "0", NULL, NULL), 2);
+	assert_int_equal(server_run("--maxclients", "0", NULL, NULL), 2);
+	assert_int_equal(server_run("--store", "none", NULL, NULL), 2);
+	assert_int_equal(server_run("--none", NULL, NULL, NULL), 2);
+	assert_int_equal(server_run("--data", "x", "y", NULL), 2);
+	assert_int_equal(server_run("--data", "/nowhere/x", NULL, NULL), 1);
+	assert_int_equal(server_run("--data", "/dev/null", "--port", "0"), 1);
+	assert_int_equal(server_run("--data", dir, "--bind", "nonsense"), 1);
 }
 
 static int
@@ -1120,52 +801,27 @@ run_store(const char *name)
 		cmocka_unit_test(clients_are_left_for_the_end),
 	};
 
-	store_name = name;
+	store = name;
 	return cmocka_run_group_tests_name(name, cases, group_setup,
 			group_teardown);
-}
-
-static void
-show_log(void)
-{
-	char bytes[4096];
-	ssize_t n;
-
-	lseek(log_fd, 0, SEEK_SET);
-	while ((n = read(log_fd, bytes, sizeof(bytes))) > 0)
-		fwrite(bytes, 1, (size_t)n, stderr);
 }
 
 int
 main(void)
 {
 	static const char *const stores[] = { "own", "rwlock", "mutex", "gil" };
-	static const char *const files[] = { "a.kvd", "b.kvd", "broken.kvd" };
 	static const struct CMUnitTest options[] = {
 		cmocka_unit_test(wrong_options_are_refused),
 	};
-	char path[64];
+	const char *only = getenv("KVD_STORE");
 	int failed = 0;
 
-	program = getenv("KVD") ? getenv("KVD") : "examples/kvd/kvd";
-	if (!mkdtemp(dir)) {
-		perror(dir);
-		return 1;
-	}
-	snprintf(path, sizeof(path), "%s/log", dir);
-	log_fd = fileno(tmpfile());
+	support_begin();
 	for (size_t i = 0; i < sizeof(stores) / sizeof(stores[0]); i++)
-		if (!getenv("KVD_STORE") ||
-				!strcmp(getenv("KVD_STORE"), stores[i]))
+		if (!only || !strcmp(only, stores[i]))
 			failed += run_store(stores[i]);
 	failed += cmocka_run_group_tests_name("options", options, NULL, NULL);
 	failed += bad_ends;
-	if (failed)
-		show_log();
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
-		unlink(path);
-	}
-	rmdir(dir);
+	support_end(failed);
 	return failed ? 1 : 0;
 }
