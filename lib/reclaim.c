@@ -402,15 +402,19 @@ own_barrier(void)
 	if (self->in_fini)
 		return -EDEADLK;
 	OWN_I_EACH_RECORD(record) {
+		struct own_i_batch *batch = &record->batch;
 		uint64_t kept;
 
-		/* what another thread's scan had taken out is freed or put
-		 * back after the first await, and then scanned here; what was
-		 * taken out again meanwhile, after the second */
+		/* what another thread's scan had taken out before the call
+		 * is freed or put back, and then scanned here */
+		scans_await(batch);
 		(void)batch_scan(self, record, &kept);
-		scans_await(&record->batch);
-		(void)batch_scan(self, record, &kept);
-		scans_await(&record->batch);
+		/* acquire: pairs with scan_end() */
+		if (own__load(&batch->scanning, OWN__ACQUIRE)) {
+			scans_await(batch);
+			(void)batch_scan(self, record, &kept);
+			scans_await(batch);
+		}
 		held += kept;
 	}
 	return (int64_t)held;
