@@ -11,18 +11,19 @@
 #include "handles/internal.h"
 
 static struct own_i_record *
-self_or_fault(const char *what)
+self_or_fault(const char *verb, uint64_t how)
 {
 	/* a thread without a record has no handle of its own */
-	own_require(own_i_this, what, NULL);
+	if (OWN__UNLIKELY(!own_i_this))
+		own__fault_handle(verb, ": handle of another thread", how,
+				NULL);
 	return own_i_this;
 }
 
 void
 own__shared_end(const void *object, uint64_t how)
 {
-	static const char text[] =
-		"own_shared_release: handle is stale, or another thread's";
+	static const char verb[] = "own_shared_release";
 	struct own_i_record *self;
 	struct own_i_slot s;
 	uint64_t *word;
@@ -32,8 +33,8 @@ own__shared_end(const void *object, uint64_t how)
 		own_i_word_uncount(own_i_how_word(how));
 		return;
 	}
-	self = self_or_fault(text);
-	s = own_i_slot_of(self, how, text);
+	self = self_or_fault(verb, how);
+	s = own_i_slot_of(self, how, verb);
 	word = own_i_slot_word(s);
 	switch (how & OWN__HOW_KIND) {
 	case OWN__HOW_HOLD:
@@ -48,16 +49,14 @@ own__shared_end(const void *object, uint64_t how)
 		own_i_slot_free(s);
 		break;
 	default:
-		own__fault("own_shared_release: not a shared handle",
-				own__load(&s.meta->site, OWN__RELAXED));
+		own__fault_handle(verb, ": not a shared handle", how, NULL);
 	}
 }
 
 void
 own__unique_end(void *object, uint64_t how)
 {
-	static const char text[] =
-		"own_unique_release: handle is stale, or another thread's";
+	static const char verb[] = "own_unique_release";
 	struct own_i_record *self;
 	struct own_i_slot s;
 
@@ -65,8 +64,8 @@ own__unique_end(void *object, uint64_t how)
 		own_i_object_end(object);
 		return;
 	}
-	self = self_or_fault(text);
-	s = own_i_slot_of(self, how, text);
+	self = self_or_fault(verb, how);
+	s = own_i_slot_of(self, how, verb);
 	switch (how & OWN__HOW_KIND) {
 	case OWN__HOW_UNIQUE:
 		/* the word first: a slot that no longer says UNIQUE while
@@ -77,8 +76,7 @@ own__unique_end(void *object, uint64_t how)
 		own_i_cell_drop(s);
 		break;
 	default:
-		own__fault("own_unique_release: not a unique handle",
-				own__load(&s.meta->site, OWN__RELAXED));
+		own__fault_handle(verb, ": not a unique handle", how, NULL);
 	}
 	own_i_slot_free(s);
 }
@@ -86,8 +84,7 @@ own__unique_end(void *object, uint64_t how)
 void
 own__unique_commit(void *object, uint64_t how)
 {
-	static const char text[] =
-		"own_unique_commit: handle is stale, or another thread's";
+	static const char verb[] = "own_unique_commit";
 	struct own_i_record *self;
 	struct own_i_slot s;
 
@@ -98,8 +95,8 @@ own__unique_commit(void *object, uint64_t how)
 		own__unique_end(object, how);
 		return;
 	}
-	self = self_or_fault(text);
-	s = own_i_slot_of(self, how, text);
+	self = self_or_fault(verb, how);
+	s = own_i_slot_of(self, how, verb);
 	own_i_cell_commit(self, s, NULL);
 	own_i_slot_free(s);
 }
@@ -137,8 +134,7 @@ int
 own__shared_clone(const void *object, uint64_t how,
 		const struct own_site *site, uint64_t *ret_how)
 {
-	static const char text[] =
-		"own_shared_clone: handle is stale, or another thread's";
+	static const char verb[] = "own_shared_clone";
 	uint64_t kind = how & OWN__HOW_KIND;
 	struct own_i_record *self = own_i_self();
 	struct own_i_slot from, s;
@@ -153,7 +149,7 @@ own__shared_clone(const void *object, uint64_t how,
 	}
 	if (!self)
 		return -ENOMEM;
-	from = own_i_slot_of(self, how, text);
+	from = own_i_slot_of(self, how, verb);
 	own_require(kind == OWN__HOW_HOLD || kind == OWN__HOW_COUNTED,
 			"own_shared_clone: not a shared handle", site);
 	word = own_i_slot_word(from);
@@ -180,8 +176,7 @@ own__shared_clone(const void *object, uint64_t how,
 int
 own__shared_detach(const void *object, uint64_t how, uint64_t *ret_how)
 {
-	static const char text[] =
-		"own_shared_detach: handle is stale, or another thread's";
+	static const char verb[] = "own_shared_detach";
 	struct own_i_record *self;
 	struct own_i_slot s;
 	uint64_t *word;
@@ -191,8 +186,8 @@ own__shared_detach(const void *object, uint64_t how, uint64_t *ret_how)
 	*ret_how = how;
 	if ((how & OWN__HOW_KIND) == OWN__HOW_DETACHED)
 		return 0;
-	self = self_or_fault(text);
-	s = own_i_slot_of(self, how, text);
+	self = self_or_fault(verb, how);
+	s = own_i_slot_of(self, how, verb);
 	word = own_i_slot_word(s);
 	switch (how & OWN__HOW_KIND) {
 	case OWN__HOW_HOLD:
@@ -211,8 +206,7 @@ own__shared_detach(const void *object, uint64_t how, uint64_t *ret_how)
 		own_i_slot_free(s);
 		break;
 	default:
-		own__fault("own_shared_detach: not a shared handle",
-				own__load(&s.meta->site, OWN__RELAXED));
+		own__fault_handle(verb, ": not a shared handle", how, NULL);
 	}
 	*ret_how = OWN__HOW_DETACHED | (uint64_t)(uintptr_t)word << 16;
 	return 0;
@@ -222,8 +216,7 @@ void
 own__unique_downgrade(void *object, uint64_t how, const struct own_site *site,
 		uint64_t *ret_how)
 {
-	static const char text[] =
-		"own_unique_downgrade: handle is stale, or another thread's";
+	static const char verb[] = "own_unique_downgrade";
 	struct own_i_record *self;
 	struct own_i_slot s;
 	uint64_t *word;
@@ -232,8 +225,8 @@ own__unique_downgrade(void *object, uint64_t how, const struct own_site *site,
 	own_require((how & OWN__HOW_KIND) != OWN__HOW_OWNED,
 			"own_unique_downgrade: an owned object has no readers",
 			site);
-	self = self_or_fault(text);
-	s = own_i_slot_of(self, how, text);
+	self = self_or_fault(verb, how);
+	s = own_i_slot_of(self, how, verb);
 	/* relaxed: for reports */
 	own__store(&s.meta->site, site, OWN__RELAXED);
 	if ((how & OWN__HOW_KIND) == OWN__HOW_DRAFT) {
@@ -253,8 +246,7 @@ int
 own__shared_upgrade_try(const void *object, uint64_t how,
 		const struct own_site *site, void **ret, uint64_t *ret_how)
 {
-	static const char text[] =
-		"own_shared_upgrade_try: handle is stale, or another thread's";
+	static const char verb[] = "own_shared_upgrade_try";
 	struct own_i_record *self;
 	struct own_i_slot s;
 	uint64_t *word;
@@ -263,8 +255,8 @@ own__shared_upgrade_try(const void *object, uint64_t how,
 	own_require(object, "own_shared_upgrade_try: empty handle", site);
 	if ((how & OWN__HOW_KIND) == OWN__HOW_DETACHED)
 		return -EINVAL;
-	self = self_or_fault(text);
-	s = own_i_slot_of(self, how, text);
+	self = self_or_fault(verb, how);
+	s = own_i_slot_of(self, how, verb);
 	word = own_i_slot_word(s);
 	if (word == &own_i_header(object)->word)
 		return own_i_cell_upgrade_try(self, s, object, site, ret,
@@ -289,6 +281,6 @@ own__expect(const void *object, uint64_t how, const struct own_type *type)
 				"handle used as another type", NULL);
 	if (kind == OWN__HOW_DETACHED || kind == OWN__HOW_OWNED)
 		return;
-	(void)own_i_slot_of(self_or_fault("handle of another thread used"),
-			how, "stale handle used");
+	(void)own_i_slot_of(self_or_fault("get or edit", how), how,
+			"get or edit");
 }

@@ -130,7 +130,7 @@ int own_i_slot_take_more(struct own_i_record *self, struct own_i_slot *ret);
 struct own_i_slot own_i_slot_at(struct own_i_record *self, unsigned number);
 /* The slot of a handle; a stale or foreign handle stops the process. */
 struct own_i_slot own_i_slot_of(struct own_i_record *self, uint64_t how,
-		const char *what);
+		const char *verb);
 /* Any slot of this thread on the word but @except, of the given kind set. */
 #define OWN_I_KIND(kind)	(1u << ((kind) >> 12))
 #define OWN_I_READS		(OWN_I_KIND(OWN__HOW_HOLD) |		\

@@ -59,7 +59,8 @@ own__new(const struct own_type *type, size_t size, int *r)
 	align = align_of(type);
 	gap = gap_of(type);
 	*r = -ENOMEM;
-	if (size > SIZE_MAX_BYTES)
+	/* a use of the library: registers, and settles the allocator */
+	if (size > SIZE_MAX_BYTES || !own_i_self())
 		return NULL;
 	block = own_i_alloc(gap + size, align);
 	if (!block)

@@ -405,6 +405,51 @@ own__fault(const char *what, const struct own_site *site)
 	fault_text(&t);
 }
 
+/*
+ * Misuse of a handle: says where it was taken, if its slot still has it, else
+ * who has the slot.
+ */
+void
+own__fault_handle(const char *verb, const char *what, uint64_t how,
+		const struct own_site *site)
+{
+	char buffer[512];
+	struct text t = { .at = buffer, .room = sizeof(buffer) };
+	uint64_t kind = how & OWN__HOW_KIND;
+	uint32_t n = how & OWN__HOW_SLOT, id = (how >> 16) & 0xfffff;
+	struct own_party party;
+
+	put(&t, "libown: ");
+	put(&t, verb);
+	put(&t, what);
+	put_site(&t, site);
+	if (kind == OWN__HOW_OWNED || kind == OWN__HOW_DETACHED) {
+		put(&t, kind == OWN__HOW_OWNED ? "; it is owned"
+				: "; it is detached");
+		fault_text(&t);
+	}
+	OWN_I_EACH_RECORD(record) {
+		if (record->id != id)
+			continue;
+		OWN_I_EACH_BLOCK(b, record) {
+			struct own__slot *slot = &b->s.slot[n % OWN__SLOTS];
+			uintptr_t object = own__load(&b->s.object[n %
+					OWN__SLOTS], OWN__ACQUIRE);
+
+			if (b->first != n / OWN__SLOTS * OWN__SLOTS)
+				continue;
+			own_i_party(&party, record, slot, own_i_mode(how),
+					object & ~OWN__NOTE);
+			put(&t, object && own__load(&slot->how,
+					OWN__ACQUIRE) == how
+				? "; it was taken by "
+				: "; it is over, its slot was last used by ");
+			put_party(&t, &party);
+		}
+	}
+	fault_text(&t);
+}
+
 /* Misuse with two sides: slot, of holder, is the other one; it may be NULL. */
 void
 own_i_fault_held(const char *what, struct own_i_record *holder,

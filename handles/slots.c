@@ -436,22 +436,18 @@ own_i_slot_take_more(struct own_i_record *self, struct own_i_slot *ret)
 }
 
 struct own_i_slot
-own_i_slot_of(struct own_i_record *self, uint64_t how, const char *what)
+own_i_slot_of(struct own_i_record *self, uint64_t how, const char *verb)
 {
-	struct own_i_slot s = { NULL, NULL };
+	struct own_i_slot s;
 
 	if (((how >> 16) & (RECORDS_MAX - 1)) != self->id)
-		goto foreign;
+		own__fault_handle(verb, ": handle of another thread", how,
+				NULL);
 	s = own_i_slot_at(self, how & OWN__HOW_SLOT);
-	if (own_i_slot_how(s) == how &&
-			own__load(s.object, OWN__RELAXED) != 0)
-		return s;
-	own__fault(what, own__load(&s.meta->site, OWN__RELAXED));
-foreign:
-	OWN_I_EACH_RECORD(r)
-		if (r->id == ((how >> 16) & (RECORDS_MAX - 1)))
-			own_i_fault_held(what, r, NULL, 0);
-	own__fault(what, NULL);
+	/* relaxed: this thread's own slot */
+	if (own_i_slot_how(s) != how || own__load(s.object, OWN__RELAXED) == 0)
+		own__fault_handle(verb, ": handle is stale", how, NULL);
+	return s;
 }
 
 /*

@@ -438,9 +438,11 @@ own__cell_replace(struct own_cell *cell, uint64_t deadline_ns,
 	struct own_i_slot s;
 
 	own_require(object, "empty handle given to a cell", site);
-	own_require((how & OWN__HOW_KIND) == OWN__HOW_OWNED,
-			"a borrowed handle given to a cell, not an owned one",
-			site);
+	if (OWN__UNLIKELY((how & OWN__HOW_KIND) != OWN__HOW_OWNED))
+		own__fault_handle(ret_old ? "own_cell_swap" :
+				"own_cell_replace",
+				": a borrowed handle, not an owned one", how,
+				site);
 	if (!self)
 		return -ENOMEM;
 	require_live(cell, site);

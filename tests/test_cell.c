@@ -1281,13 +1281,15 @@ give_an_empty_handle(void)
 static void
 giving_what_is_not_owned_stops_the_process(void **state)
 {
+	static const char text[] = ": a borrowed handle, not an owned one at "
+		"place-of-use.c:22; it was taken by thread ";
+
 	(void)state;
-	child_aborts("give_a_borrowed_handle", "borrowed handle given to a "
-			"cell", "place-of-use.c:22", NULL);
-	child_aborts("give_a_draft", "borrowed handle given to a cell",
-			"place-of-use.c:22", NULL);
-	child_aborts("give_a_shared_handle", "borrowed handle given to a cell",
-			"place-of-use.c:22", NULL);
+	child_aborts("give_a_borrowed_handle", "own_cell_replace", text,
+			taken.file, NULL);
+	child_aborts("give_a_draft", "own_cell_swap", text, taken.file, NULL);
+	child_aborts("give_a_shared_handle", "own_cell_replace", text,
+			taken.file, NULL);
 	child_aborts("give_an_empty_handle", "empty handle given to a cell at "
 			"place-of-use.c:22\n", NULL);
 }

@@ -731,6 +731,18 @@ hold_copy_released_later(void)
 }
 
 static void
+hold_copy_released(void)
+{
+	struct own_shared s = { 0 }, copy;
+
+	shared_make(&s, 0);
+	copy = s;
+	own_shared_release(&s);
+	/* its slot is free */
+	own_shared_release(&copy);
+}
+
+static void
 counted_copy_released(void)
 {
 	struct own_shared s = { 0 }, copy;
@@ -835,34 +847,28 @@ stale_downgraded(void)
 static void
 stale_handle_stops_the_process(void **state)
 {
+	static const char *const names[][2] = {
+		{ "counted_copy_released", "own_shared_release" },
+		{ "hold_copy_released", "own_shared_release" },
+		{ "unique_copy_released", "own_unique_release" },
+		{ "draft_copy_released", "own_unique_release" },
+		{ "draft_copy_committed", "own_unique_commit" },
+		{ "stale_cloned", "own_shared_clone" },
+		{ "stale_detached", "own_shared_detach" },
+		{ "stale_upgraded", "own_shared_upgrade_try" },
+		{ "stale_downgraded", "own_unique_downgrade" },
+	};
+
 	(void)state;
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		child_aborts(names[i][0], names[i][1], ": handle is stale; it "
+				"is over, its slot was last used by thread ",
+				"first-place.c:11", NULL);
 	child_aborts("hold_copy_released_later", "own_shared_release: handle "
-			"is stale, or another thread's at second-place.c:22\n",
-			NULL);
-	child_aborts("counted_copy_released", "own_shared_release: handle "
-			"is stale, or another thread's at first-place.c:11\n",
-			NULL);
+			"is stale; it is over, its slot was last used by "
+			"thread ", "second-place.c:22", NULL);
 	child_aborts("detached_copy_released",
 			"counted handle released twice", NULL);
-	child_aborts("unique_copy_released", "own_unique_release: handle "
-			"is stale, or another thread's at first-place.c:11\n",
-			NULL);
-	child_aborts("draft_copy_released", "own_unique_release: handle "
-			"is stale, or another thread's at first-place.c:11\n",
-			NULL);
-	child_aborts("draft_copy_committed", "own_unique_commit: handle "
-			"is stale, or another thread's at first-place.c:11\n",
-			NULL);
-	child_aborts("stale_cloned", "own_shared_clone: handle is stale, or "
-			"another thread's at first-place.c:11\n", NULL);
-	child_aborts("stale_detached", "own_shared_detach: handle is stale, or "
-			"another thread's at first-place.c:11\n", NULL);
-	child_aborts("stale_upgraded", "own_shared_upgrade_try: handle is "
-			"stale, or another thread's at first-place.c:11\n",
-			NULL);
-	child_aborts("stale_downgraded", "own_unique_downgrade: handle is "
-			"stale, or another thread's at first-place.c:11\n",
-			NULL);
 }
 
 static int
@@ -943,18 +949,18 @@ shared_released_by_a_stranger(void)
 static void
 handle_of_another_thread_stops_the_process(void **state)
 {
+	static const char text[] = ": handle of another thread; it was taken "
+		"by thread ";
+
 	(void)state;
-	child_aborts("shared_released_elsewhere", "own_shared_release: handle "
-			"is stale, or another thread's; held by thread ",
-			NULL);
-	child_aborts("unique_released_elsewhere", "own_unique_release: handle "
-			"is stale, or another thread's; held by thread ",
-			NULL);
-	child_aborts("shared_detached_elsewhere", "own_shared_detach: handle "
-			"is stale, or another thread's; held by thread ",
-			NULL);
-	child_aborts("shared_released_by_a_stranger", "own_shared_release: "
-			"handle is stale, or another thread's", NULL);
+	child_aborts("shared_released_elsewhere", "own_shared_release", text,
+			"first-place.c:11", NULL);
+	child_aborts("unique_released_elsewhere", "own_unique_release", text,
+			"first-place.c:11", NULL);
+	child_aborts("shared_detached_elsewhere", "own_shared_detach", text,
+			"first-place.c:11", NULL);
+	child_aborts("shared_released_by_a_stranger", "own_shared_release",
+			text, "first-place.c:11", NULL);
 }
 
 static void
@@ -1064,7 +1070,9 @@ handle_in_use_stops_the_process(void **state)
 	(void)state;
 	for (unsigned i = 0; i < sizeof(placed) / sizeof(placed[0]); i++)
 		child_aborts(placed[i], ": handle in use at "
-				"second-place.c:22\n", NULL);
+				"second-place.c:22; it ", NULL);
+	child_aborts("clone_into_use", "it was taken by thread ",
+			"first-place.c:11", NULL);
 	child_aborts("new_into_use", "own_new: handle in use", NULL);
 	child_aborts("new_sized_into_use", "own_new_sized: handle in use",
 			NULL);
@@ -1171,11 +1179,14 @@ verb_on_the_wrong_handle_stops_the_process(void **state)
 	child_aborts("empty_detached", "own_shared_detach: empty handle",
 			NULL);
 	child_aborts("unique_released_as_shared", "own_shared_release: not a "
-			"shared handle at first-place.c:11\n", NULL);
+			"shared handle; it was taken by thread ",
+			"first-place.c:11", NULL);
 	child_aborts("unique_detached_as_shared", "own_shared_detach: not a "
-			"shared handle at first-place.c:11\n", NULL);
+			"shared handle; it was taken by thread ",
+			"first-place.c:11", NULL);
 	child_aborts("shared_released_as_unique", "own_unique_release: not a "
-			"unique handle at first-place.c:11\n", NULL);
+			"unique handle; it was taken by thread ",
+			"first-place.c:11", NULL);
 }
 
 static const struct child children[] = {
@@ -1190,6 +1201,7 @@ static const struct child children[] = {
 	CHILD(empty_detached),
 	CHILD(empty_downgraded),
 	CHILD(empty_upgraded),
+	CHILD(hold_copy_released),
 	CHILD(hold_copy_released_later),
 	CHILD(move_shared_into_use),
 	CHILD(move_unique_into_use),

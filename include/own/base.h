@@ -106,11 +106,22 @@ OWN_API uint64_t own_deadline_ns(uint64_t timeout_ns);
 OWN_API OWN__NORETURN OWN__COLD void own__fault(const char *text,
 		const struct own_site *site);
 
+/* The same, of a handle: names the place where that was taken as well. */
+OWN_API OWN__NORETURN OWN__COLD void own__fault_handle(const char *verb,
+		const char *text, uint64_t how, const struct own_site *site);
+
 /* Misuse that would corrupt memory stops the process in every build. */
 #define own_require(condition, text, site)				\
 	do {								\
 		if (OWN__UNLIKELY(!(condition)))			\
 			own__fault(text, site);				\
+	} while (0)
+
+#define own__require_empty(ret, verb, site)				\
+	do {								\
+		if (OWN__UNLIKELY((ret)->object != NULL))		\
+			own__fault_handle(verb, ": handle in use",	\
+					(ret)->how, site);		\
 	} while (0)
 
 OWN_END_DECLS

@@ -339,7 +339,7 @@ own__cell_share_any(struct own_cell *cell, uint64_t deadline_ns,
 	uint64_t how;
 #endif
 
-	own_require(ret->object == NULL, "own_cell_share: handle in use", site);
+	own__require_empty(ret, "own_cell_share", site);
 #ifndef OWN_NO_INLINE
 	/* slot 0 here, the others in the library; relaxed: this thread's own */
 	if (OWN__LIKELY(self && !own__load(&self->object[0], OWN__RELAXED))) {
@@ -430,7 +430,7 @@ own__cell_claim_any(struct own_cell *cell, uint64_t deadline_ns,
 	uint64_t how;
 #endif
 
-	own_require(ret->object == NULL, "own_cell_claim: handle in use", site);
+	own__require_empty(ret, "own_cell_claim", site);
 #ifndef OWN_NO_INLINE
 	object = own__cell_claim_inline(cell, site, &how);
 	if (OWN__LIKELY(object != NULL)) {
@@ -460,8 +460,7 @@ own_cell_orphan_claim_at(struct own_cell *cell, struct own_unique *ret,
 	void *object;
 	int r;
 
-	own_require(ret->object == NULL, "own_cell_orphan_claim: handle in use",
-			site);
+	own__require_empty(ret, "own_cell_orphan_claim", site);
 	object = own__cell_orphan_claim(cell, site, &how, &r);
 	if (!object) {
 		if (!r)

@@ -326,7 +326,7 @@ own_new(const struct own_type *type, struct own_unique *ret)
 	int r;
 	void *object;
 
-	own_require(ret->object == NULL, "own_new: handle in use", NULL);
+	own__require_empty(ret, "own_new", NULL);
 	object = own__new(type, type->size, &r);
 	if (!object) {
 		if (!r)
@@ -345,7 +345,7 @@ own_new_sized(const struct own_type *type, size_t size_bytes,
 	int r;
 	void *object;
 
-	own_require(ret->object == NULL, "own_new_sized: handle in use", NULL);
+	own__require_empty(ret, "own_new_sized", NULL);
 	if (!(type->flags & OWN_SIZED))
 		return -EINVAL;
 	object = own__new(type, size_bytes, &r);
@@ -482,8 +482,7 @@ own_unique_commit(struct own_unique *handle)
 OWN__VERB_BODY OWN__INLINE void
 own_unique_move(struct own_unique *ret, struct own_unique *from)
 {
-	own_require(ret->object == NULL, "own_unique_move: handle in use",
-			NULL);
+	own__require_empty(ret, "own_unique_move", NULL);
 	*ret = *from;
 	from->object = NULL;
 	from->how = 0;
@@ -492,8 +491,7 @@ own_unique_move(struct own_unique *ret, struct own_unique *from)
 OWN__VERB_BODY OWN__INLINE void
 own_shared_move(struct own_shared *ret, struct own_shared *from)
 {
-	own_require(ret->object == NULL, "own_shared_move: handle in use",
-			NULL);
+	own__require_empty(ret, "own_shared_move", NULL);
 	*ret = *from;
 	from->object = NULL;
 	from->how = 0;
@@ -506,8 +504,7 @@ own_shared_clone_at(const struct own_shared *from, struct own_shared *ret,
 	uint64_t how;
 	int r;
 
-	own_require(ret->object == NULL, "own_shared_clone: handle in use",
-			site);
+	own__require_empty(ret, "own_shared_clone", site);
 	r = own__shared_clone(from->object, from->how, site, &how);
 	if (r)
 		return r;
@@ -523,8 +520,7 @@ own_unique_downgrade_at(struct own_unique *from, struct own_shared *ret,
 	void *object = from->object;
 	uint64_t how;
 
-	own_require(ret->object == NULL, "own_unique_downgrade: handle in use",
-			site);
+	own__require_empty(ret, "own_unique_downgrade", site);
 	own__tsan_unique_end(object);
 	own__unique_downgrade(object, from->how, site, &how);
 	from->object = NULL;
@@ -541,8 +537,7 @@ own_shared_upgrade_try_at(struct own_shared *from, struct own_unique *ret,
 	void *object;
 	int r;
 
-	own_require(ret->object == NULL,
-			"own_shared_upgrade_try: handle in use", site);
+	own__require_empty(ret, "own_shared_upgrade_try", site);
 	r = own__shared_upgrade_try(from->object, from->how, site, &object,
 			&how);
 	if (r)

@@ -54,34 +54,34 @@ struct own_type {
 		__VA_ARGS__						\
 	};								\
 	OWN_MUST_CHECK OWN__INLINE int					\
-	name_##_new(struct own_unique *ret) OWN__TAKES_UNIQUE(ret);	\
+	name_##_new(struct own_unique *own__h) OWN__TAKES_UNIQUE(own__h); \
 	OWN__VERB_BODY OWN__INLINE int					\
-	name_##_new(struct own_unique *ret)				\
+	name_##_new(struct own_unique *own__h)				\
 	{								\
-		return own_new(&name_##_type, ret);			\
+		return own_new(&name_##_type, own__h);			\
 	}								\
 	OWN__INLINE const ctype_ *					\
-	name_##_get(const struct own_shared *handle)			\
-		OWN__NEEDS_SHARED(handle);				\
+	name_##_get(const struct own_shared *own__h)			\
+		OWN__NEEDS_SHARED(own__h);				\
 	OWN__VERB_BODY OWN__INLINE const ctype_ *			\
-	name_##_get(const struct own_shared *handle)			\
+	name_##_get(const struct own_shared *own__h)			\
 	{								\
-		own__expect_shared(handle, &name_##_type);		\
-		return (const ctype_ *)own_shared_get(handle);		\
+		own__expect_shared(own__h, &name_##_type);		\
+		return (const ctype_ *)own_shared_get(own__h);		\
 	}								\
 	OWN__INLINE ctype_ *						\
-	name_##_edit(const struct own_unique *handle)			\
-		OWN__NEEDS_UNIQUE(handle);				\
+	name_##_edit(const struct own_unique *own__h)			\
+		OWN__NEEDS_UNIQUE(own__h);				\
 	OWN__VERB_BODY OWN__INLINE ctype_ *				\
-	name_##_edit(const struct own_unique *handle)			\
+	name_##_edit(const struct own_unique *own__h)			\
 	{								\
-		own__expect_unique(handle, &name_##_type);		\
-		return (ctype_ *)own_unique_edit(handle);		\
+		own__expect_unique(own__h, &name_##_type);		\
+		return (ctype_ *)own_unique_edit(own__h);		\
 	}								\
 	OWN_MUST_CHECK OWN__INLINE int					\
-	name_##_read(struct own_cell *cell, ctype_ *ret)		\
+	name_##_read(struct own_cell *own__c, ctype_ *own__to)		\
 	{								\
-		return own_cell_read(cell, ret, sizeof(ctype_));	\
+		return own_cell_read(own__c, own__to, sizeof(ctype_));	\
 	}								\
 	OWN__STATIC_ASSERT(sizeof(ctype_) > 0, "payload must be complete")
 
