@@ -339,12 +339,12 @@ own_i_retire(struct own_i_record *self, void *payload)
 {
 	struct own__header *object = own_i_header(payload);
 	struct own_i_batch *batch = &self->batch;
-	uint64_t bytes, kept;
+	uint64_t bytes = own_i_object_bytes(object), kept;
 
 	tally(&self->retired, 1);
-	tally(&self->retired_bytes, own_i_object_bytes(object));
+	tally(&self->retired_bytes, bytes);
 	batch->fresh_objects++;
-	batch->fresh_bytes += own_i_object_bytes(object);
+	batch->fresh_bytes += bytes;
 	not_leaked(object);
 	/* V1: unlinked already; DEAD before the fence of the scan */
 	list_put(batch, object, object, own__bug(OWN_BUG_DEAD_LATE) ? 0
