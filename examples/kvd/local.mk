@@ -2,6 +2,8 @@
 #
 # A server and its data set writer, as a user builds them: linked with the
 # installed library alone. Only the server's test needs cmocka.
+EXTRA_DIST += %D%/README.md
+
 if KVD
 if !MODEL
 AM_CPPFLAGS += $(KVD_CFLAGS)
