@@ -603,6 +603,7 @@ a_large_mget_is_refused_before_it_is_built(void **state)
 
 struct reader {
 	pthread_t thread;
+	int fd;
 	pthread_barrier_t *start;
 	uint32_t *stop;
 	uint64_t sets[2];	/* replies of each; shared, relaxed: figures */
@@ -620,35 +621,34 @@ seen(const struct reader *r, int set)
 static void *
 read_sets(void *arg)
 {
-	static const char ask[] = "*5\r\n$4\r\nMGET\r\n$4\r\nk000\r\n"
-		"$4\r\nk123\r\n$4\r\nk321\r\n$4\r\nk499\r\n";
-	/* "*4\r\n" and four times "$14\r\nvalue 000 of A\r\n" */
-	enum { SIZE = 4 + 4 * 21, FIRST = 4 + 18 };
+	/* "*500\r\n" and so often "$14\r\nvalue 000 of A\r\n" */
+	enum { SIZE = 6 + RECORDS * 21, FIRST = 6 + 18 };
 	struct reader *r = arg;
-	char got[SIZE];
-	int fd = client_open();
+	char ask[32 + RECORDS * 10], got[SIZE];
+	size_t ask_n = (size_t)sprintf(ask, "*%d\r\n$4\r\nMGET\r\n",
+			RECORDS + 1);
 
+	for (int i = 0; i < RECORDS; i++)
+		ask_n += (size_t)sprintf(ask + ask_n, "$4\r\nk%03d\r\n", i);
 	pthread_barrier_wait(r->start);
 	/* relaxed: only ends the loop */
 	while (!__atomic_load_n(r->stop, __ATOMIC_RELAXED)) {
 		size_t n = 0;
 		ssize_t k;
 
-		if (send_bytes(fd, ask, sizeof(ask) - 1))
+		if (send_bytes(r->fd, ask, ask_n))
 			break;
 		for (; n < SIZE; n += (size_t)k) {
-			k = recv(fd, got + n, SIZE - n, 0);
+			k = recv(r->fd, got + n, SIZE - n, 0);
 			if (k <= 0)
-				goto out;
+				return NULL;
 		}
-		for (int i = 1; i < 4; i++)
+		for (int i = 1; i < RECORDS; i++)
 			r->mixed += got[FIRST + i * 21] != got[FIRST];
 		/* relaxed: a figure, which this thread alone changes */
 		__atomic_fetch_add(&r->sets[got[FIRST] == 'B'], 1,
 				__ATOMIC_RELAXED);
 	}
-out:
-	close(fd);
 	return NULL;
 }
 
@@ -668,6 +668,7 @@ no_reply_mixes_two_data_sets(void **state)
 	for (int i = 0; i < READERS; i++) {
 		reader[i].start = &start;
 		reader[i].stop = &stop;
+		reader[i].fd = client_open();
 		assert_int_equal(pthread_create(&reader[i].thread, NULL,
 					read_sets, &reader[i]), 0);
 	}
@@ -690,6 +691,7 @@ no_reply_mixes_two_data_sets(void **state)
 	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
 	for (int i = 0; i < READERS; i++) {
 		pthread_join(reader[i].thread, NULL);
+		close(reader[i].fd);
 		assert_int_equal(reader[i].mixed, 0);
 	}
 	pthread_barrier_destroy(&start);

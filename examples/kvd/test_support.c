@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -257,6 +258,8 @@ server_start(const char *store)
 	server = fork();
 	assert_true(server >= 0);
 	if (!server) {
+		/* a test that is killed leaves no server behind */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(out[1], 1);
 		dup2(log_fd, 2);
 		close(out[0]);
