@@ -46,7 +46,6 @@ link_get(const struct own__header *object)
 {
 	/* relaxed: linked objects belong to whoever has the list (B1) */
 	uint64_t word = own__load(&object->word, OWN__RELAXED);
-
 	uint64_t type = own__load(&object->type, OWN__RELAXED);
 
 	return (struct own__header *)(uintptr_t)(((type >> 48) << 32 |
