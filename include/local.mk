@@ -3,6 +3,7 @@ own_headers = \
 	%D%/own/access.h \
 	%D%/own/base.h \
 	%D%/own/cell.h \
+	%D%/own/map.h \
 	%D%/own/handle.h \
 	%D%/own/own.h \
 	%D%/own/reclaim.h \

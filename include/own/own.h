@@ -10,5 +10,6 @@
 #include <own/report.h>
 #include <own/reclaim.h>
 #include <own/cell.h>
+#include <own/map.h>
 
 #endif
