@@ -5,6 +5,7 @@
 if !MODEL
 stress_programs += \
 	%D%/cell_stress \
+	%D%/linear_stress \
 	%D%/refcount_stress
 %C%_cell_stress_SOURCES = \
 	%D%/cell_exclusive.c \
@@ -15,6 +16,15 @@ stress_programs += \
 	%D%/cell_waits.c \
 	%D%/driver.c \
 	%D%/driver.h
+%C%_linear_stress_SOURCES = \
+	%D%/driver.c \
+	%D%/driver.h \
+	%D%/linear.c \
+	%D%/linear.h \
+	%D%/linear_cell.c \
+	%D%/linear_spec.c \
+	%D%/linear_stress.c \
+	%D%/linear_stress.h
 %C%_refcount_stress_SOURCES = \
 	%D%/driver.c \
 	%D%/driver.h \
