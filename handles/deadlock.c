@@ -14,7 +14,8 @@
  *
  * Edges: a waiter for WRITER to go waits for WRITER's owner; an owner that
  * drains waits for every slot that HOLDs or counts. Waiters wait for all of
- * them (AND), so a cycle is a deadlock. Handles without a slot have no known
+ * them (AND), so a cycle is a deadlock. Who waits at a gate waits for each slot
+ * whose mode bars it, counted ones included. Handles without a slot have no known
  * thread: there the stall report speaks.
  *
  * Breadth first over the records, linked through themselves: no allocation.
@@ -57,8 +58,12 @@ expand(struct own_i_record *self, struct own_i_record *waiter,
 		if (holder == waiter || (holder != self &&
 				holder->check_run == run))
 			continue;
-		slot = own_i_slot_find(holder, word, conflicting(kind), NULL,
-				&how);
+		if ((kind & 0xff) == OWN_I_WAIT_GATE)
+			slot = own_i_slot_find_mode(holder, word, kind >> 8,
+					NULL, &how);
+		else
+			slot = own_i_slot_find(holder, word,
+					conflicting(kind), NULL, &how);
 		if (!slot)
 			continue;
 		holder->check_slot = slot;

@@ -20,6 +20,28 @@ self_or_fault(const char *verb, uint64_t how)
 	return own_i_this;
 }
 
+static uint64_t **
+gate_of(uint64_t *word)
+{
+	return &own_i_prefix((struct own__header *)word)->gate;
+}
+
+/* What was borrowed from a map by its own word is counted at the gate too. */
+static void
+detached_end(uint64_t how)
+{
+	uint64_t *word = own_i_how_word(how);
+	uint64_t *gate = NULL;
+
+	if (how & OWN__HOW_SLOT)
+		/* relaxed: set before this handle left its thread; every
+		 * detach stores the same (own__shared_detach) */
+		gate = own__load(gate_of(word), OWN__RELAXED);
+	own_i_word_uncount(word);
+	if (gate)
+		own_i_gate_leave(gate, OWN_I_IS);
+}
+
 void
 own__shared_end(const void *object, uint64_t how)
 {
@@ -30,7 +52,7 @@ own__shared_end(const void *object, uint64_t how)
 
 	(void)object;
 	if ((how & OWN__HOW_KIND) == OWN__HOW_DETACHED) {
-		own_i_word_uncount(own_i_how_word(how));
+		detached_end(how);
 		return;
 	}
 	self = self_or_fault(verb, how);
@@ -46,6 +68,10 @@ own__shared_end(const void *object, uint64_t how)
 		break;
 	case OWN__HOW_COUNTED:
 		own_i_word_uncount(word);
+		own_i_slot_free(s);
+		break;
+	case OWN__HOW_WHOLE:
+		own_i_gate_leave(word, own_i_slot_container(s));
 		own_i_slot_free(s);
 		break;
 	default:
@@ -72,8 +98,20 @@ own__unique_end(void *object, uint64_t how)
 		 * WRITER stands would hide a holder from deadlock checks */
 		own_i_word_unwriter(own_i_slot_word(s), 1, 0, 0);
 		break;
+	case OWN__HOW_GATED:
+		own_i_word_unwriter(own_i_slot_word(s), 1, 0, 0);
+		break;
+	case OWN__HOW_MADE:
+		own_i_map_drop(self, s);
+		break;
 	case OWN__HOW_DRAFT:
-		own_i_cell_drop(s);
+		if (own_i_slot_container(s) & OWN_I_MAP)
+			own_i_map_drop(self, s);
+		else
+			own_i_cell_drop(s);
+		break;
+	case OWN__HOW_WHOLE:
+		own_i_gate_leave(own_i_slot_word(s), own_i_slot_container(s));
 		break;
 	default:
 		own__fault_handle(verb, ": not a unique handle", how, NULL);
@@ -91,13 +129,17 @@ own__unique_commit(void *object, uint64_t how)
 	own_require((how & OWN__HOW_KIND) != OWN__HOW_OWNED,
 			"own_unique_commit: an owned object has nowhere to "
 			"commit to", NULL);
-	if ((how & OWN__HOW_KIND) != OWN__HOW_DRAFT) {
+	if ((how & OWN__HOW_KIND) != OWN__HOW_DRAFT &&
+			(how & OWN__HOW_KIND) != OWN__HOW_MADE) {
 		own__unique_end(object, how);
 		return;
 	}
 	self = self_or_fault(verb, how);
 	s = own_i_slot_of(self, how, verb);
-	own_i_cell_commit(self, s, NULL);
+	if (own_i_slot_container(s) & OWN_I_MAP)
+		own_i_map_commit(self, s, 0);
+	else
+		own_i_cell_commit(self, s, NULL);
 	own_i_slot_free(s);
 }
 
@@ -130,6 +172,31 @@ clone_slot(struct own_i_record *self, struct own_i_slot s, uint64_t *word,
 	return 0;
 }
 
+/* Whether the word that a slot holds is a version's, which DEAD guards. */
+static int
+is_version(const void *object, const uint64_t *word, uintptr_t container)
+{
+	if (container & OWN_I_MAP)
+		return own_i_map_versioned(OWN_I_GATE(container));
+	return word == &own_i_header(object)->word;
+}
+
+static int
+clone_detached(uint64_t how)
+{
+	uint64_t *word = own_i_how_word(how), *gate;
+	int r = own_i_word_count(word);
+
+	if (r || !(how & OWN__HOW_SLOT))
+		return r;
+	/* relaxed: as in detached_end() */
+	gate = own__load(gate_of(word), OWN__RELAXED);
+	r = own_i_gate_count(gate, OWN_I_IS);
+	if (r)
+		own_i_word_uncount(word);
+	return r;
+}
+
 int
 own__shared_clone(const void *object, uint64_t how,
 		const struct own_site *site, uint64_t *ret_how)
@@ -138,14 +205,15 @@ own__shared_clone(const void *object, uint64_t how,
 	uint64_t kind = how & OWN__HOW_KIND;
 	struct own_i_record *self = own_i_self();
 	struct own_i_slot from, s;
+	uintptr_t container;
 	uint64_t *word;
-	int r;
+	int r, gated = 0;
 
 	own_require(object, "own_shared_clone: empty handle", site);
 	if (kind == OWN__HOW_DETACHED) {
 		/* counted, and slotless as what it was made from */
 		*ret_how = how;
-		return own_i_word_count(own_i_how_word(how));
+		return clone_detached(how);
 	}
 	if (!self)
 		return -ENOMEM;
@@ -153,23 +221,55 @@ own__shared_clone(const void *object, uint64_t how,
 	own_require(kind == OWN__HOW_HOLD || kind == OWN__HOW_COUNTED,
 			"own_shared_clone: not a shared handle", site);
 	word = own_i_slot_word(from);
-	/* relaxed: this thread's own word */
-	r = own_i_slot_take(self, (void *)own__load(&from.meta->container,
-			OWN__RELAXED), site, &s);
+	container = own_i_slot_container(from);
+	r = own_i_slot_take(self, (void *)(container & ~OWN_I_GATED), site, &s);
 	if (r)
 		return r;
-	if (kind == OWN__HOW_HOLD) {
-		r = clone_slot(self, s, word,
-				word == &own_i_header(object)->word);
+	if (container & OWN_I_MAP) {
+		/* admitted: it holds something already */
+		own_i_slot_store(s, (uintptr_t)OWN_I_GATE(container) |
+				OWN__NOTE);
+		gated = own_i_gate_enter(self, s, OWN_I_IS, OWN__FOREVER);
+		if (gated < 0)
+			return gated;
+	}
+	if (kind == OWN__HOW_HOLD && !gated) {
+		r = clone_slot(self, s, word, is_version(object, word,
+				container));
 	} else {
 		r = own_i_word_count(word);
 		if (!r) {
 			own_i_slot_kind(s, OWN__HOW_COUNTED);
 			own_i_slot_store(s, (uintptr_t)word | OWN__NOTE);
+		} else {
+			own_i_slot_free(s);
 		}
 	}
 	if (!r)
 		*ret_how = own_i_slot_how(s);
+	return r;
+}
+
+/*
+ * An entry under OWN_EXCLUSIVE goes on barring claim_all by the gate's count;
+ * a version does not bar it. *ret: whether it is counted.
+ */
+static int
+detach_gate(struct own_i_slot s, uint64_t *word, unsigned *ret)
+{
+	uintptr_t container = own_i_slot_container(s);
+	uint64_t *gate = OWN_I_GATE(container);
+	int r;
+
+	*ret = 0;
+	if (!(container & OWN_I_MAP) || (own_i_slot_how(s) & OWN__HOW_KIND) ==
+			OWN__HOW_WHOLE || own_i_map_versioned(gate))
+		return 0;
+	/* relaxed: the same for all that detach the entry from this map, and
+	 * none is left when it can be in another one */
+	own__store(gate_of(word), gate, OWN__RELAXED);
+	r = own_i_gate_count(gate, OWN_I_IS);
+	*ret = !r;
 	return r;
 }
 
@@ -179,6 +279,7 @@ own__shared_detach(const void *object, uint64_t how, uint64_t *ret_how)
 	static const char verb[] = "own_shared_detach";
 	struct own_i_record *self;
 	struct own_i_slot s;
+	unsigned counts;
 	uint64_t *word;
 	int r;
 
@@ -189,6 +290,9 @@ own__shared_detach(const void *object, uint64_t how, uint64_t *ret_how)
 	self = self_or_fault(verb, how);
 	s = own_i_slot_of(self, how, verb);
 	word = own_i_slot_word(s);
+	r = detach_gate(s, word, &counts);
+	if (r)
+		return r;
 	switch (how & OWN__HOW_KIND) {
 	case OWN__HOW_HOLD:
 		if (own__bug(OWN_BUG_DETACH_ORDER)) {
@@ -198,17 +302,24 @@ own__shared_detach(const void *object, uint64_t how, uint64_t *ret_how)
 		}
 		/* V2: the count, then the slot */
 		r = own_i_word_count(word);
-		if (r)
+		if (r) {
+			if (counts)
+				own_i_gate_leave(OWN_I_GATE(
+						own_i_slot_container(s)),
+						OWN_I_IS);
 			return r;
+		}
 		own_i_slot_set(s, 0);
 		break;
 	case OWN__HOW_COUNTED:
 		own_i_slot_free(s);
 		break;
+	case OWN__HOW_WHOLE:
+		return -EINVAL;
 	default:
 		own__fault_handle(verb, ": not a shared handle", how, NULL);
 	}
-	*ret_how = OWN__HOW_DETACHED | (uint64_t)(uintptr_t)word << 16;
+	*ret_how = OWN__HOW_DETACHED | (uint64_t)(uintptr_t)word << 16 | counts;
 	return 0;
 }
 
@@ -229,16 +340,24 @@ own__unique_downgrade(void *object, uint64_t how, const struct own_site *site,
 	s = own_i_slot_of(self, how, verb);
 	/* relaxed: for reports */
 	own__store(&s.meta->site, site, OWN__RELAXED);
-	if ((how & OWN__HOW_KIND) == OWN__HOW_DRAFT) {
-		own_i_cell_commit(self, s, object);
+	if ((how & OWN__HOW_KIND) == OWN__HOW_DRAFT ||
+			(how & OWN__HOW_KIND) == OWN__HOW_MADE) {
+		if (own_i_slot_container(s) & OWN_I_MAP)
+			own_i_map_commit(self, s, 1);
+		else
+			own_i_cell_commit(self, s, object);
 		*ret_how = own_i_slot_how(s);
 		return;
 	}
-	own_require((how & OWN__HOW_KIND) == OWN__HOW_UNIQUE,
-			"own_unique_downgrade: not a unique handle", site);
+	own_require((how & OWN__HOW_KIND) == OWN__HOW_UNIQUE ||
+			(how & OWN__HOW_KIND) == OWN__HOW_GATED,
+			"own_unique_downgrade: not a unique handle, or one of "
+			"a whole map", site);
 	word = own_i_slot_word(s);
 	own_i_slot_kind(s, OWN__HOW_COUNTED);
 	own_i_word_unwriter(word, 1, OWN__COUNT_ONE, 0);
+	if (own_i_slot_container(s) & OWN_I_MAP)
+		own_i_gate_weaken(s);
 	*ret_how = own_i_slot_how(s);
 }
 
@@ -257,6 +376,11 @@ own__shared_upgrade_try(const void *object, uint64_t how,
 		return -EINVAL;
 	self = self_or_fault(verb, how);
 	s = own_i_slot_of(self, how, verb);
+	if ((how & OWN__HOW_KIND) == OWN__HOW_WHOLE)
+		return -EINVAL;
+	if (own_i_slot_container(s) & OWN_I_MAP)
+		return own_i_map_upgrade_try(self, s, object, site, ret,
+				ret_how);
 	word = own_i_slot_word(s);
 	if (word == &own_i_header(object)->word)
 		return own_i_cell_upgrade_try(self, s, object, site, ret,

@@ -48,6 +48,7 @@ enum own_i_wait_kind {
 	OWN_I_WAIT_SHARE,		/* for WRITER to go */
 	OWN_I_WAIT_CLAIM,		/* the same */
 	OWN_I_WAIT_DRAIN,		/* owner of WRITER, for readers to go */
+	OWN_I_WAIT_GATE,		/* for whole maps; modes << 8 added */
 };
 
 /* What a thread sleeps for. Written by it, or by itself as a victim. */
@@ -70,6 +71,8 @@ struct own_i_batch {
 	uint64_t fresh_bytes;
 };
 
+#define OWN_I_PATHS	3u
+
 struct own_i_record {
 	struct own_i_block block;	/* first: own__self points here */
 	struct own_i_record *next;	/* set before the record is pushed */
@@ -79,6 +82,9 @@ struct own_i_record {
 	char name[16];
 	struct own_i_wait wait;
 	struct own_i_batch batch;
+	/* words of tables and entries that a walk through a map is at: as good
+	 * as NOTEs (lib/map-table.c) */
+	uintptr_t path[OWN_I_PATHS];
 	uint32_t in_fini;		/* private: retire queues, no scan */
 	uint32_t above_limit;		/* private: each retirement scans */
 	/* statistics, written by the thread */
@@ -93,6 +99,7 @@ struct own_i_record {
 		uintptr_t container;
 		const char *mode;
 		const struct own_site *site;
+		unsigned modes;	/* of a gate's holders; 0: by word */
 		int error;
 		int open;		/* the other side is to be found */
 	} refusal;
@@ -137,11 +144,40 @@ struct own_i_slot own_i_slot_of(struct own_i_record *self, uint64_t how,
 				 OWN_I_KIND(OWN__HOW_COUNTED))
 #define OWN_I_WRITES		(OWN_I_KIND(OWN__HOW_DRAINING) |	\
 				 OWN_I_KIND(OWN__HOW_UNIQUE) |		\
+				 OWN_I_KIND(OWN__HOW_GATED) |		\
+				 OWN_I_KIND(OWN__HOW_MADE) |		\
 				 OWN_I_KIND(OWN__HOW_DRAFT))
 struct own__slot *own_i_slot_find(struct own_i_record *of,
 		const uint64_t *word, unsigned kinds,
 		const struct own__slot *except, uint64_t *ret_how);
 int own_i_slot_any(struct own_i_record *self);
+
+/*
+ * What a slot's container says of a map: its address, which is that of its
+ * gate, the tag, and the mode (p. 43 to 46). GATED: counted in the gate's
+ * word, and its slot does not count there. A cell's address has no tag.
+ */
+#define OWN_I_MAP	((uintptr_t)1)
+#define OWN_I_IS	((uintptr_t)2)
+#define OWN_I_IX	((uintptr_t)4)
+#define OWN_I_S		((uintptr_t)8)
+#define OWN_I_X		((uintptr_t)16)
+#define OWN_I_GATED	((uintptr_t)32)
+#define OWN_I_GATE(container)	((uint64_t *)((container) & ~(uintptr_t)63))
+
+/* Head of every structure with a gate, aligned to 64; read by reports. */
+struct own_i_whole {
+	uint64_t gate;			/* shared: gate.c */
+	const struct own_type *type;
+	const char *name;
+	uint64_t state;			/* OWN__CELL_LIVE */
+};
+
+/* Any slot of the thread that has one of the modes of the gate's structure. */
+struct own__slot *own_i_slot_find_mode(struct own_i_record *of,
+		const uint64_t *gate, uintptr_t modes,
+		const struct own__slot *except, uint64_t *ret_how);
+void own_i_gate_leave(uint64_t *gate, uintptr_t mode);
 
 void own_i_heavy_fence(void);
 uint64_t own_i_fence_cost_ns(void);
@@ -175,7 +211,8 @@ own_i_slot_take(struct own_i_record *self, const void *container,
 	own__store(&s.meta->how, own__load(&s.meta->how, OWN__RELAXED) +
 			OWN__HOW_SEQ_ONE, OWN__RELEASE);
 	own__store(&s.meta->site, site, OWN__RELAXED);
-	own__store(&s.meta->container, (uintptr_t)container, OWN__RELAXED);
+	/* release: a gate's scan that sees it sees the use before it over */
+	own__store(&s.meta->container, (uintptr_t)container, OWN__RELEASE);
 	*ret = s;
 	return 0;
 }
@@ -220,12 +257,24 @@ own_i_slot_how(struct own_i_slot s)
 	return own__load(&s.meta->how, OWN__RELAXED);
 }
 
-/* Frees a slot: its kind is HOLD again, then the object goes. */
+static inline uintptr_t
+own_i_slot_container(struct own_i_slot s)
+{
+	/* relaxed: this thread's own word */
+	return own__load(&s.meta->container, OWN__RELAXED);
+}
+
+/* Frees a slot: its kind is HOLD again, the object goes, then the gate. */
 static inline void
 own_i_slot_free(struct own_i_slot s)
 {
+	uintptr_t container = own_i_slot_container(s);
+
 	own_i_slot_kind(s, OWN__HOW_HOLD);
 	own_i_slot_set(s, 0);
+	if (OWN__UNLIKELY((container & (OWN_I_MAP | OWN_I_GATED)) ==
+			(OWN_I_MAP | OWN_I_GATED)))
+		own_i_gate_leave(OWN_I_GATE(container), container);
 }
 
 static inline uint64_t *
@@ -272,7 +321,7 @@ own_i_expired(uint64_t deadline_ns)
  * again; -EDEADLK: this thread is the victim, its wait record is erased.
  * own_i_wait_end() follows the last slice.
  */
-int own_i_wait(struct own_i_record *self, enum own_i_wait_kind kind,
+int own_i_wait(struct own_i_record *self, uint32_t kind,
 		const uint64_t *word, struct own_i_slot s,
 		const uint32_t *address, uint32_t seen, uint32_t bitset,
 		uint64_t deadline_ns);
@@ -281,8 +330,14 @@ void own_i_wait_erase(struct own_i_record *self);
 
 /* ---- the word: word.c ---- */
 
+/* counted: never by slot */
 int own_i_word_share(struct own_i_record *self, struct own_i_slot s,
-		uint64_t *word, uint64_t deadline_ns);
+		uint64_t *word, uint64_t deadline_ns, int counted);
+/* Waits until nobody holds an object that is unlinked already */
+void own_i_word_outlast(struct own_i_record *self, struct own_i_slot s,
+		uint64_t *word);
+/* An object that is held may be biased from now on, if it has no writer. */
+void own_i_word_bias(uint64_t *word);
 /* Sets WRITER; orphan_ok: takes an orphan, and nothing else */
 int own_i_word_take(struct own_i_record *self, struct own_i_slot s,
 		uint64_t *word, uint64_t deadline_ns, int orphan_ok,
@@ -301,6 +356,28 @@ int own_i_word_count(uint64_t *word);
 int own_i_word_upgrade_try(struct own_i_record *self, struct own_i_slot s,
 		uint64_t *word);
 
+/* ---- the gate of a whole map: gate.c ---- */
+
+/*
+ * The slot names the gate's structure and a mode (IS, IX). 0: by slot; 1: it
+ * is counted, container says GATED, the slot NOTEs the gate; else an error,
+ * and the slot is free.
+ */
+int own_i_gate_enter(struct own_i_record *self, struct own_i_slot s,
+		uintptr_t mode, uint64_t deadline_ns);
+int own_i_gate_share_all(struct own_i_record *self, struct own_i_slot s,
+		uint64_t deadline_ns);
+int own_i_gate_claim_all(struct own_i_record *self, struct own_i_slot s,
+		uint64_t deadline_ns);
+/* One more counted mode for who holds something already: 0 or an error. */
+int own_i_gate_count(uint64_t *gate, uintptr_t mode);
+/* IX becomes IS */
+void own_i_gate_weaken(struct own_i_slot s);
+/* IX is counted beside the slot's IS: never waits; then that takes its place,
+ * or own_i_gate_leave() takes it back */
+int own_i_gate_upgrade_try(struct own_i_record *self, struct own_i_slot s);
+void own_i_gate_upgraded(struct own_i_slot s);
+
 /* ---- deadlock.c ---- */
 
 int own_i_deadlock_check(struct own_i_record *self);
@@ -310,6 +387,8 @@ int own_i_deadlock_check(struct own_i_record *self);
 /* Notes why a verb is refused, and returns error. */
 int own_i_refuse(struct own_i_record *self, struct own_i_slot s,
 		const uint64_t *word, const char *mode, int error);
+int own_i_refuse_gate(struct own_i_record *self, struct own_i_slot s,
+		uintptr_t modes, const char *mode, int error);
 const char *own_i_mode(uint64_t how);
 void own_i_party(struct own_party *ret, const struct own_i_record *record,
 		const struct own__slot *slot, const char *mode, uintptr_t word);
@@ -341,12 +420,48 @@ own_i_type(const struct own__header *header)
 {
 	/* relaxed: these bits do not change */
 	return (const struct own_type *)(uintptr_t)
-		(own__load(&header->type, OWN__RELAXED) & 0xffffffffffff);
+		(own__load(&header->type, OWN__RELAXED) & 0xfffffffffff8);
 }
 
+/* In the lowest bits of a header's type. */
+#define OWN_I_ENTRY	UINT64_C(1)	/* of a map: a prefix and a key */
+#define OWN_I_NUMBER	UINT64_C(2)	/* the key is a number */
+#define OWN_I_HUSK	UINT64_C(4)	/* its payload has been moved out */
+
+static inline uint64_t
+own_i_object_flags(const struct own__header *header)
+{
+	/* relaxed: changed by the owner of the object alone */
+	return own__load(&header->type, OWN__RELAXED) & 7;
+}
+
+/* Before the header of a map's entry; a byte key stands after the payload. */
+struct own_i_prefix {
+	uint64_t *gate;			/* shared: set by a detach, for its
+					   release */
+	uint64_t key;			/* the number, or the key's size */
+};
+
+static inline struct own_i_prefix *
+own_i_prefix(const struct own__header *header)
+{
+	return (struct own_i_prefix *)((uintptr_t)header -
+			sizeof(struct own_i_prefix));
+}
+
+/* Of a type that keeps memory outside: the payload begins with its bytes. */
+#define OWN_I_OUTSIDE	0x80000000u
+
 size_t own_i_object_bytes(const struct own__header *header);
-/* fini and free; the caller is the only one left */
+/* fini and free; the caller is the only one left, but for those who still look
+ * at the word of what was taken out of a map: that is retired */
 void own_i_object_end(void *payload);
+/* the same, at once */
+void own_i_object_free(void *payload);
+/* a map's entry, with its key and a payload of zeroes */
+void *own_i_entry_new(const struct own_type *type, size_t size,
+		struct own_bytes key, int *r);
+struct own_bytes own_i_entry_key(const struct own__header *header);
 /* frees without fini: what type->copy left undone */
 void own_i_object_discard(void *payload);
 /* The word that a slotless handle counts on, or that owns it. */
@@ -364,6 +479,14 @@ void own_i_free(void *p, size_t size_bytes);
 void own_i_cell_commit(struct own_i_record *self, struct own_i_slot s,
 		void *keep);
 void own_i_cell_drop(struct own_i_slot s);
+/* the same of a map's entry: lib/map.c; keep: a shared handle stays */
+void own_i_map_commit(struct own_i_record *self, struct own_i_slot s,
+		int keep);
+void own_i_map_drop(struct own_i_record *self, struct own_i_slot s);
+int own_i_map_versioned(const uint64_t *gate);
+int own_i_map_upgrade_try(struct own_i_record *self, struct own_i_slot from,
+		const void *object, const struct own_site *site, void **ret,
+		uint64_t *ret_how);
 int own_i_cell_upgrade_try(struct own_i_record *self, struct own_i_slot from,
 		const void *object, const struct own_site *site, void **ret,
 		uint64_t *ret_how);

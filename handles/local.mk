@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 libown_all_la_SOURCES += \
 	%D%/deadlock.c \
+	%D%/gate.c \
 	%D%/handle.c \
 	%D%/internal.h \
 	%D%/object.c \

@@ -2,10 +2,11 @@
 /*
  * object.c - payloads and the 16 bytes before them
  *
- *   [size, only if OWN_SIZED: 16 bytes] [header: 16 bytes] [payload]
+ *   [size, only if OWN_SIZED: 16 bytes] [prefix, only of a map's entry: 16]
+ *   [header: 16 bytes] [payload] [key, only of a map's entry with byte keys]
  *
  * The payload is aligned as its type asks; the header stands directly before
- * it, at the end of a gap of max(align, 16 or 32) bytes.
+ * it, at the end of a gap that is a multiple of that alignment.
  */
 #include <string.h>
 
@@ -22,17 +23,22 @@ align_of(const struct own_type *type)
 
 /* Bytes before the payload. */
 static size_t
-gap_of(const struct own_type *type)
+gap_of(const struct own_type *type, uint64_t flags)
 {
-	size_t need = type->flags & OWN_SIZED ? 32 : 16;
+	size_t align = align_of(type), need = 16;
 
-	return align_of(type) > need ? align_of(type) : need;
+	if (type->flags & OWN_SIZED)
+		need += 16;
+	if (flags & OWN_I_ENTRY)
+		need += 16;
+	return (need + align - 1) & ~(align - 1);
 }
 
 static size_t *
 size_at(const struct own__header *header)
 {
-	return (size_t *)((uintptr_t)header - 16);
+	return (size_t *)((uintptr_t)header - 16 -
+			(own_i_object_flags(header) & OWN_I_ENTRY ? 16 : 0));
 }
 
 static size_t
@@ -43,8 +49,17 @@ size_of(const struct own__header *header)
 	return type->flags & OWN_SIZED ? *size_at(header) : type->size;
 }
 
-void *
-own__new(const struct own_type *type, size_t size, int *r)
+/* Bytes of the key behind the payload. */
+static size_t
+key_of(const struct own__header *header)
+{
+	return (own_i_object_flags(header) & (OWN_I_ENTRY | OWN_I_NUMBER)) ==
+		OWN_I_ENTRY ? own_i_prefix(header)->key : 0;
+}
+
+static struct own__header *
+object_new(const struct own_type *type, size_t size, uint64_t flags,
+		size_t key_size, int *r)
 {
 	size_t align, gap;
 	char *block;
@@ -57,22 +72,65 @@ own__new(const struct own_type *type, size_t size, int *r)
 		return NULL;
 	}
 	align = align_of(type);
-	gap = gap_of(type);
+	gap = gap_of(type, flags);
 	*r = -ENOMEM;
 	/* a use of the library: registers, and settles the allocator */
 	if (size > SIZE_MAX_BYTES || !own_i_self())
 		return NULL;
-	block = own_i_alloc(gap + size, align);
+	block = own_i_alloc(gap + size + key_size, align);
 	if (!block)
 		return NULL;
 	memset(block + gap, 0, size);
 	header = own_i_header(block + gap);
 	header->word = 0;
-	header->type = (uint64_t)(uintptr_t)type;
+	header->type = (uint64_t)(uintptr_t)type | flags;
 	if (type->flags & OWN_SIZED)
 		*size_at(header) = size;
 	*r = 0;
-	return block + gap;
+	return header;
+}
+
+void *
+own__new(const struct own_type *type, size_t size, int *r)
+{
+	struct own__header *header = object_new(type, size, 0, 0, r);
+
+	return header ? own_i_payload(header) : NULL;
+}
+
+void *
+own_i_entry_new(const struct own_type *type, size_t size, struct own_bytes key,
+		int *r)
+{
+	int number = key.size == OWN__KEY_U64;
+	struct own__header *header = object_new(type, size, OWN_I_ENTRY |
+			(number ? OWN_I_NUMBER : 0), number ? 0 : key.size, r);
+
+	if (!header)
+		return NULL;
+	own_i_prefix(header)->gate = NULL;
+	if (number) {
+		own_i_prefix(header)->key = (uint64_t)(uintptr_t)key.data;
+	} else {
+		own_i_prefix(header)->key = key.size;
+		if (key.size)
+			memcpy((char *)own_i_payload(header) + size, key.data,
+					key.size);
+	}
+	return own_i_payload(header);
+}
+
+struct own_bytes
+own_i_entry_key(const struct own__header *header)
+{
+	uint64_t flags = own_i_object_flags(header);
+
+	if (!(flags & OWN_I_ENTRY))
+		return own_bytes(NULL, 0);
+	if (flags & OWN_I_NUMBER)
+		return own__u64(own_i_prefix(header)->key);
+	return own_bytes((const char *)(header + 1) + size_of(header),
+			own_i_prefix(header)->key);
 }
 
 size_t
@@ -84,19 +142,44 @@ own__size(const void *object)
 size_t
 own_i_object_bytes(const struct own__header *header)
 {
-	return gap_of(own_i_type(header)) + size_of(header);
+	const struct own_type *type = own_i_type(header);
+	size_t bytes = gap_of(type, own_i_object_flags(header)) +
+		size_of(header) + key_of(header);
+
+	if (type->flags & OWN_I_OUTSIDE)
+		bytes += *(const size_t *)(header + 1);
+	return bytes;
+}
+
+void
+own_i_object_free(void *payload)
+{
+	struct own__header *header = own_i_header(payload);
+	const struct own_type *type = own_i_type(header);
+
+	own_i_tsan_unique(payload);
+	if (type->fini && !(own_i_object_flags(header) & OWN_I_HUSK))
+		type->fini(payload, size_of(header));
+	own_i_object_discard(payload);
 }
 
 void
 own_i_object_end(void *payload)
 {
 	struct own__header *header = own_i_header(payload);
-	const struct own_type *type = own_i_type(header);
+	struct own_i_record *self;
 
-	own_i_tsan_unique(payload);
-	if (type->fini)
-		type->fini(payload, size_of(header));
-	own_i_object_discard(payload);
+	/* relaxed: the caller owns it; who took it out of a map set this */
+	if (!(own__load(&header->word, OWN__RELAXED) & OWN__DEAD)) {
+		own_i_object_free(payload);
+		return;
+	}
+	self = own_i_self();
+	/* without a record, by want of memory: not worth waiting for */
+	if (self)
+		own_i_retire(self, payload);
+	else if (own_i_type(header)->fini)
+		own_i_type(header)->fini(payload, size_of(header));
 }
 
 void
@@ -104,10 +187,11 @@ own_i_object_discard(void *payload)
 {
 	struct own__header *header = own_i_header(payload);
 	const struct own_type *type = own_i_type(header);
-	size_t size = size_of(header), gap = gap_of(type);
+	size_t size = size_of(header), key_size = key_of(header);
+	size_t gap = gap_of(type, own_i_object_flags(header));
 
 #ifdef OWN_CHECKED
 	memset(payload, 0xdb, size);
 #endif
-	own_i_free((char *)payload - gap, gap + size);
+	own_i_free((char *)payload - gap, gap + size + key_size);
 }

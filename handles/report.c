@@ -92,6 +92,10 @@ put_party(struct text *t, const struct own_party *party)
 	put(t, party->object ? party->object : "object");
 	put(t, " ");
 	put_address(t, (uintptr_t)party->address);
+	if (party->key[0]) {
+		put(t, " of key ");
+		put(t, party->key);
+	}
 	if (party->container) {
 		put(t, " in ");
 		put(t, party->container);
@@ -138,11 +142,69 @@ own_i_mode(uint64_t how)
 		return "unique, waiting for readers";
 	case OWN__HOW_UNIQUE:
 		return "unique";
+	case OWN__HOW_GATED:
+		return "unique";
+	case OWN__HOW_MADE:
+		return "unique (new)";
+	case OWN__HOW_WHOLE:
+		return "the whole";
 	case OWN__HOW_DRAFT:
 		return "unique (draft)";
 	default:
 		return "unknown";
 	}
+}
+
+/* The key of an entry as text: what is not printable as a point. */
+static void
+party_key(struct own_party *ret, uintptr_t word, const struct own_type *type)
+{
+	struct { struct own_i_prefix prefix; struct own__header header; } e;
+	struct text t = { .at = ret->key, .room = sizeof(ret->key) };
+	size_t size = type->size, n;
+
+	if (!read_memory(&e, word - sizeof(e.prefix), sizeof(e)) ||
+			!(own_i_object_flags(&e.header) & OWN_I_ENTRY))
+		return;
+	if (own_i_object_flags(&e.header) & OWN_I_NUMBER) {
+		put_number(&t, e.prefix.key);
+		return;
+	}
+	if ((type->flags & OWN_SIZED) && !read_memory(&size, word -
+			sizeof(e.prefix) - 16, sizeof(size)))
+		return;
+	n = e.prefix.key < sizeof(ret->key) - 1 ? e.prefix.key
+		: sizeof(ret->key) - 1;
+	if (!read_memory(ret->key, word + sizeof(e.header) + size, n))
+		n = 0;
+	for (size_t i = 0; i < n; i++)
+		if (ret->key[i] < ' ' || ret->key[i] > '~')
+			ret->key[i] = '.';
+	ret->key[n] = '\0';
+}
+
+static void
+party_of_map(struct own_party *ret, uintptr_t container, uintptr_t word)
+{
+	uint64_t *gate = OWN_I_GATE(container);
+	struct own_i_whole whole;
+	struct own_type type;
+
+	if (!read_memory(&whole, (uintptr_t)gate, sizeof(whole)) ||
+			whole.state != OWN__CELL_LIVE)
+		return;
+	ret->container = readable(whole.name);
+	if (!ret->container)
+		ret->container = "a map";
+	if (word == (uintptr_t)gate) {
+		ret->object = container & OWN_I_X ? "map, unique" :
+			container & OWN_I_S ? "map, shared" : "map";
+		return;
+	}
+	if (!read_memory(&type, (uintptr_t)whole.type, sizeof(type)))
+		return;
+	ret->object = readable(type.name);
+	party_key(ret, word, &type);
 }
 
 /* slot may be NULL: then only the thread is known. */
@@ -169,6 +231,14 @@ own_i_party(struct own_party *ret, const struct own_i_record *record,
 	how = own__load(&slot->how, OWN__ACQUIRE);
 	ret->site = own__load(&slot->site, OWN__RELAXED);
 	container = own__load(&slot->container, OWN__RELAXED);
+	if (container & OWN_I_MAP) {
+		party_of_map(ret, container, word);
+		if (own__load(&slot->how, OWN__ACQUIRE) != how) {
+			ret->container = ret->object = NULL;
+			ret->key[0] = '\0';
+		}
+		return;
+	}
 	if (!container || !read_memory(&cell, container, sizeof(cell)) ||
 			own__load(&slot->how, OWN__ACQUIRE) != how ||
 			cell.state != OWN__CELL_LIVE)
@@ -199,6 +269,39 @@ own_i_refuse(struct own_i_record *self, struct own_i_slot s,
 	if (error == -ETIMEDOUT || error == -EDEADLK)
 		(void)own_conflict_last();
 	return error;
+}
+
+int
+own_i_refuse_gate(struct own_i_record *self, struct own_i_slot s,
+		uintptr_t modes, const char *mode, int error)
+{
+	uintptr_t container = own_i_slot_container(s);
+
+	self->refusal = (struct own_i_refusal) {
+		.word = (uintptr_t)OWN_I_GATE(container),
+		.container = container, .mode = mode, .modes = (unsigned)modes,
+		/* relaxed: this thread's own slot */
+		.site = own__load(&s.meta->site, OWN__RELAXED),
+		.error = error, .open = 1,
+	};
+	if (error == -ETIMEDOUT || error == -EDEADLK)
+		(void)own_conflict_last();
+	return error;
+}
+
+/* Whether a slot is on the other side of a refusal. */
+static int
+refuses(const struct own_i_refusal *refusal, uintptr_t object,
+		const struct own__slot *slot)
+{
+	/* acquire: pairs with own_i_slot_take() */
+	uintptr_t container = own__load(&slot->container, OWN__ACQUIRE);
+
+	if (refusal->modes)
+		return object && (container & OWN_I_MAP) &&
+			(uintptr_t)OWN_I_GATE(container) == refusal->word &&
+			(container & refusal->modes);
+	return (object & ~OWN__NOTE) == refusal->word;
 }
 
 static void
@@ -244,12 +347,14 @@ own_conflict_last(void)
 				uint64_t how = own__load(&slot->how,
 						OWN__ACQUIRE);
 
-				if ((own__load(&b->s.object[i], OWN__ACQUIRE) &
-						~OWN__NOTE) != refusal->word ||
+				uintptr_t object = own__load(&b->s.object[i],
+						OWN__ACQUIRE);
+
+				if (!refuses(refusal, object, slot) ||
 				    (how & OWN__HOW_KIND) == OWN__HOW_TRYING)
 					continue;
 				conflict_add(conflict, record, slot,
-						refusal->word);
+						object & ~OWN__NOTE);
 			}
 	return conflict;
 }
@@ -321,6 +426,19 @@ dump_line(int fd, struct text *t)
 	return write_all(fd, t->at, length);
 }
 
+static const char *
+waits_for(uint32_t kind)
+{
+	switch (kind & 0xff) {
+	case OWN_I_WAIT_DRAIN:
+		return " waits for the readers of ";
+	case OWN_I_WAIT_GATE:
+		return " waits at the gate of the whole ";
+	default:
+		return " waits for the writer of ";
+	}
+}
+
 static int
 dump_record(int fd, struct own_i_record *record)
 {
@@ -353,9 +471,8 @@ dump_record(int fd, struct own_i_record *record)
 		put(&t, "libown:   thread ");
 		put_number(&t, (uint32_t)own__load(&record->tid,
 				OWN__RELAXED));
-		put(&t, own__load(&record->wait.kind, OWN__RELAXED) ==
-				OWN_I_WAIT_DRAIN ? " waits for the readers of "
-				: " waits for the writer of ");
+		put(&t, waits_for(own__load(&record->wait.kind,
+				OWN__RELAXED)));
 		put_address(&t, own__load(&record->wait.word, OWN__RELAXED));
 		put_site(&t, own__load(&record->wait.site, OWN__RELAXED));
 		r = dump_line(fd, &t);
@@ -510,8 +627,8 @@ own_i_stall_wait(struct own_i_record *self)
 	struct text t = { .at = buffer, .room = sizeof(buffer) };
 	struct own_party party;
 	uint64_t *word = (uint64_t *)own__load(&self->wait.word, OWN__RELAXED);
-	unsigned kinds = own__load(&self->wait.kind, OWN__RELAXED) ==
-		OWN_I_WAIT_DRAIN ? OWN_I_READS : OWN_I_WRITES;
+	uint32_t kind = own__load(&self->wait.kind, OWN__RELAXED);
+	unsigned kinds = kind == OWN_I_WAIT_DRAIN ? OWN_I_READS : OWN_I_WRITES;
 	int found = 0;
 
 	put(&t, "libown: thread ");
@@ -520,10 +637,12 @@ own_i_stall_wait(struct own_i_record *self)
 	put_address(&t, (uintptr_t)word);
 	put_site(&t, self->wait.site);
 	OWN_I_EACH_RECORD(record) {
-		struct own__slot *slot = own_i_slot_find(record, word, kinds,
-				NULL, NULL);
+		struct own__slot *slot = (kind & 0xff) == OWN_I_WAIT_GATE
+			? own_i_slot_find_mode(record, word, kind >> 8, NULL,
+					NULL)
+			: own_i_slot_find(record, word, kinds, NULL, NULL);
 
-		if (!slot)
+		if (!slot || record == self)
 			continue;
 		put(&t, found++ ? ", " : "; held by ");
 		own_i_party(&party, record, slot, own_i_mode(own__load(

@@ -245,14 +245,25 @@ slot_exit(struct own_i_record *self, struct own_i_slot s)
 	case OWN__HOW_UNIQUE:
 		own_i_word_unwriter(word, 1, 0, OWN__ORPHAN);
 		break;
+	case OWN__HOW_GATED:
+		own_i_word_unwriter(word, 1, 0, OWN__ORPHAN);
+		break;
+	case OWN__HOW_MADE:
+		own_i_map_drop(self, s);
+		break;
 	case OWN__HOW_DRAFT:
-		own_i_cell_drop(s);
+		if (own_i_slot_container(s) & OWN_I_MAP)
+			own_i_map_drop(self, s);
+		else
+			own_i_cell_drop(s);
+		break;
+	case OWN__HOW_WHOLE:
+		own_i_gate_leave(word, own_i_slot_container(s));
 		break;
 	default:
 		break;
 	}
 	own_i_slot_free(s);
-	(void)self;
 }
 
 static void
@@ -476,6 +487,36 @@ own_i_slot_find(struct own_i_record *of, const uint64_t *word, unsigned kinds,
 			if (kind == OWN__HOW_HOLD && (object & OWN__NOTE))
 				continue;
 			if (own__load(&slot->how, OWN__ACQUIRE) != how)
+				continue;
+			if (ret_how)
+				*ret_how = how;
+			return slot;
+		}
+	return NULL;
+}
+
+/* The same of a gate's structure: by container and mode. */
+struct own__slot *
+own_i_slot_find_mode(struct own_i_record *of, const uint64_t *gate,
+		uintptr_t modes, const struct own__slot *except,
+		uint64_t *ret_how)
+{
+	OWN_I_EACH_BLOCK(b, of)
+		for (unsigned i = 0; i < OWN__SLOTS; i++) {
+			struct own__slot *slot = &b->s.slot[i];
+			/* acquire, all: as own_i_slot_find() */
+			uint64_t how = own__load(&slot->how, OWN__ACQUIRE);
+			uintptr_t object = own__load(&b->s.object[i],
+					OWN__ACQUIRE);
+			uintptr_t container = own__load(&slot->container,
+					OWN__ACQUIRE);
+
+			if (!object || slot == except ||
+					!(container & OWN_I_MAP) ||
+					OWN_I_GATE(container) != gate ||
+					!(container & modes) ||
+					own__load(&slot->how, OWN__ACQUIRE) !=
+					how)
 				continue;
 			if (ret_how)
 				*ret_how = how;

@@ -129,7 +129,7 @@ own_i_unlock(uint32_t *lock)
 
 /* D4: the record stands, sequence odd, before the thread first sleeps. */
 static void
-wait_begin(struct own_i_record *self, enum own_i_wait_kind kind,
+wait_begin(struct own_i_record *self, uint32_t kind,
 		const uint64_t *word, struct own_i_slot s)
 {
 	struct own_i_wait *wait = &self->wait;
@@ -179,7 +179,7 @@ own_i_wait_end(struct own_i_record *self)
 }
 
 int
-own_i_wait(struct own_i_record *self, enum own_i_wait_kind kind,
+own_i_wait(struct own_i_record *self, uint32_t kind,
 		const uint64_t *word, struct own_i_slot s,
 		const uint32_t *address, uint32_t seen, uint32_t bitset,
 		uint64_t deadline_ns)

@@ -147,7 +147,7 @@ again:
  */
 int
 own_i_word_share(struct own_i_record *self, struct own_i_slot s,
-		uint64_t *word, uint64_t deadline_ns)
+		uint64_t *word, uint64_t deadline_ns, int counted)
 {
 	/* relaxed: this thread's own word */
 	int held = own__load(s.object, OWN__RELAXED) == (uintptr_t)word;
@@ -155,7 +155,8 @@ own_i_word_share(struct own_i_record *self, struct own_i_slot s,
 	int r;
 
 	/* relaxed: only a hint that a slot may do */
-	if (!held && (own__load(word, OWN__RELAXED) & OWN__BIASED)) {
+	if (!held && !counted &&
+			(own__load(word, OWN__RELAXED) & OWN__BIASED)) {
 		own_i_slot_store(s, (uintptr_t)word);
 		held = 1;
 		/* S1, W1: seq_cst, for the fallback */
@@ -179,6 +180,20 @@ own_i_word_share(struct own_i_record *self, struct own_i_slot s,
 	if (r)
 		own_i_slot_free(s);
 	return r;
+}
+
+/*
+ * A map that is mostly read gives its entries the bias that each would have to
+ * earn. As every read that sets BIASED: in a CAS that finds no WRITER (I2).
+ */
+void
+own_i_word_bias(uint64_t *word)
+{
+	/* relaxed: only a first guess for the CAS, and nothing hangs on it */
+	uint64_t w = own__load(word, OWN__RELAXED);
+
+	if (!(w & (OWN__WRITER | OWN__BIASED | OWN__DEAD | OWN__ORPHAN)))
+		(void)own__cas(word, &w, w | OWN__BIASED, OWN__RELAXED);
 }
 
 /* One more counted handle, whatever the flags; -EOVERFLOW. */
@@ -527,4 +542,26 @@ own_i_word_upgrade_try(struct own_i_record *self, struct own_i_slot s,
 	else
 		own_i_slot_set(s, (uintptr_t)word | OWN__NOTE);
 	return 0;
+}
+
+/*
+ * own_i_word_outlast - until nobody holds an object that is unlinked already
+ *
+ * Without a deadlock check of its own: the caller holds nothing, so no cycle
+ * can lead through it.
+ */
+void
+own_i_word_outlast(struct own_i_record *self, struct own_i_slot s,
+		uint64_t *word)
+{
+	int r;
+
+	/* V3: a clone from now on is counted; seq_cst: for the fallback, with
+	 * the loads of the drain */
+	(void)own__or(word, OWN__DEAD, OWN__SEQ_CST);
+	do
+		r = own_i_word_drain(self, s, word, OWN__BIASED,
+				OWN__FOREVER, NULL);
+	while (r == -EDEADLK);
+	own_i_wait_end(self);
 }

@@ -106,7 +106,8 @@ own__cell_share(struct own_cell *cell, uint64_t deadline_ns,
 	if (cell->policy == OWN_VERSIONED) {
 		object = hold_current(cell, s);
 	} else {
-		*r = own_i_word_share(self, s, &cell->word, deadline_ns);
+		*r = own_i_word_share(self, s, &cell->word, deadline_ns,
+				0);
 		if (*r)
 			return NULL;
 		/* relaxed: does not change while this handle stands */
@@ -343,25 +344,12 @@ own_i_cell_upgrade_try(struct own_i_record *self, struct own_i_slot from,
 
 /* ---- replace, swap ---- */
 
-/*
- * Waits until nobody holds a version that is unlinked already. Without a
- * deadlock check of its own: the caller holds nothing, so no cycle can lead
- * through it.
- */
 static void
 outlast(struct own_i_record *self, struct own_i_slot s, void *version)
 {
 	uint64_t *word = &own_i_header(version)->word;
-	int r;
 
-	/* V3: a clone from now on is counted; seq_cst: for the fallback, with
-	 * the loads of the drain */
-	(void)own__or(word, OWN__DEAD, OWN__SEQ_CST);
-	do
-		r = own_i_word_drain(self, s, word, OWN__BIASED,
-				OWN__FOREVER, NULL);
-	while (r == -EDEADLK);
-	own_i_wait_end(self);
+	own_i_word_outlast(self, s, word);
 	/* an owned object again: neither DEAD nor counted, whoever may still
 	 * announce itself */
 	(void)own__and(word, ~(uint64_t)(OWN__DEAD | OWN__WAITERS),
@@ -446,7 +434,11 @@ own__cell_replace(struct own_cell *cell, uint64_t deadline_ns,
 	if (!self)
 		return -ENOMEM;
 	require_live(cell, site);
-	if (own_i_type(own_i_header(object)) != cell->type)
+	/* what was taken out of a map may still be looked at: it stays DEAD;
+	 * relaxed: the caller owns it */
+	if (own_i_type(own_i_header(object)) != cell->type ||
+			(own__load(&own_i_header(object)->word,
+				OWN__RELAXED) & OWN__DEAD))
 		return -EINVAL;
 	if (ret_old && cell->policy == OWN_VERSIONED) {
 		if (deadline_ns != OWN__FOREVER)
@@ -514,7 +506,10 @@ own_cell_init(struct own_cell *cell, const struct own_type *type,
 		return -EINVAL;
 	if (initial && (!initial->object ||
 			(initial->how & OWN__HOW_KIND) != OWN__HOW_OWNED ||
-			own_i_type(own_i_header(initial->object)) != type))
+			own_i_type(own_i_header(initial->object)) != type ||
+			/* relaxed: the caller owns it */
+			(own__load(&own_i_header(initial->object)->word,
+				OWN__RELAXED) & OWN__DEAD)))
 		return -EINVAL;
 	*cell = (struct own_cell) {
 		.word = OWN__BIASED, .type = type, .name = name,

@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: MIT
 libown_all_la_SOURCES += \
 	%D%/cell.c \
+	%D%/map.c \
+	%D%/map-hash.c \
+	%D%/map-internal.h \
+	%D%/map-scan.c \
+	%D%/map-table.c \
 	%D%/rcu.c \
 	%D%/rcu.h \
 	%D%/reclaim.c

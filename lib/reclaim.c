@@ -157,6 +157,18 @@ scan(struct own__header **list, struct own__header **kept)
 			(void)own__or(&o->word, OWN__DEAD, OWN__RELAXED);
 	if (own__bug(OWN_BUG_COUNT_FIRST))
 		keep(list, kept, NULL);
+	if (!own__bug(OWN_BUG_NO_GRACE))
+		OWN_I_EACH_RECORD(record)
+			for (unsigned i = 0; i < OWN_I_PATHS; i++) {
+				/* S1, S2: seq_cst, for the fallback */
+				uintptr_t object = own__load(&record->path[i],
+						OWN__SEQ_CST);
+
+				if (object)
+					held.word[held.n++] = object;
+				if (held.n == HELD_MAX)
+					keep(list, kept, &held);
+			}
 	OWN_I_EACH_RECORD(record)
 		OWN_I_EACH_BLOCK(b, record)
 			/* backwards, as in the model; V3 holds either way */
@@ -218,7 +230,7 @@ free_list(struct own_i_record *self, struct own__header *list)
 	for (; list; list = next, n++) {
 		next = link_get(list);
 		bytes += own_i_object_bytes(list);
-		own_i_object_end(own_i_payload(list));
+		own_i_object_free(own_i_payload(list));
 	}
 	self->in_fini--;
 	tally(&self->freed, n);

@@ -52,7 +52,7 @@ slot_is_free(struct own_i_slot s)
 static int
 share(struct own_i_slot s, uint64_t deadline_ns)
 {
-	return own_i_word_share(own_i_this, s, &word, deadline_ns);
+	return own_i_word_share(own_i_this, s, &word, deadline_ns, 0);
 }
 
 static int
@@ -425,7 +425,7 @@ static int
 act_share_word(struct actor *a)
 {
 	struct own_i_slot s = slot();
-	int r = own_i_word_share(own_i_this, s, &word, OWN__FOREVER);
+	int r = own_i_word_share(own_i_this, s, &word, OWN__FOREVER, 0);
 
 	(void)a;
 	if (r == 0) {

@@ -116,7 +116,25 @@ int own_m_cas(void *p, unsigned size, void *expected, uint64_t desired,
 	X(COMMIT_NO_RELEASE)	/* commit publishes with relaxed order */ \
 	X(COUNT_NOT_DRAINED)	/* claim does not wait for the count */	\
 	X(NO_WAKE)		/* unwriter wakes nobody */		\
-	X(LATE_GIVES_UP)	/* a woken waiter gives up on a free word */
+	X(LATE_GIVES_UP)	/* a woken waiter gives up on a free word */ \
+	X(MAP_NO_RECHECK)	/* look-up believes a cell it does not see again */ \
+	X(ABSENT_EARLY)		/* look-up that saw MOVED asks no further */ \
+	X(NO_FREEZE)		/* cells are copied without being frozen */ \
+	X(PUT_NO_MIGRATE)	/* put acts before the old chain has moved */ \
+	X(REMOVE_NO_MIGRATE)	/* so does a removal */			\
+	X(COPY_NO_RECHECK)	/* copier inserts what may be over by then */ \
+	X(NO_GRACE)		/* a table is freed while it is walked */ \
+	X(SWING_EARLY)		/* a table is left before all has moved */ \
+	X(TOMB_REUSE)		/* put takes a tombstone's cell */	\
+	X(UNBORN_SEEN)		/* look-up finds an entry in the making */ \
+	X(REMOVE_NO_DEAD)	/* a removed entry can be claimed */	\
+	X(REPLACE_NO_WRITER)	/* put replaces beside a writer */	\
+	X(GATE_NO_MEMBARRIER)	/* whole-map handle scans without a fence */ \
+	X(GATE_COUNT_FIRST)	/* and looks at counts before slots */	\
+	X(COUPLE_BY_SLOT)	/* behind a gate a slot takes a barred mode */ \
+	X(NOT_ADMITTED)		/* a gate stops who must pass it */	\
+	X(IS_PASSES_S)		/* a reader's hold lets its writes pass S */ \
+	X(GATE_NO_WAKE)		/* a gate that opens wakes nobody */
 
 enum own__bug {
 #define OWN__BUG_ENUM(name)	OWN_BUG_##name,

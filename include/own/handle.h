@@ -117,12 +117,16 @@ OWN__STATIC_ASSERT(sizeof(struct own__header) == 16, "16 bytes per object");
 /* without a slot: bits 16-63 are bits 0-47 of the word's address */
 #define OWN__HOW_DETACHED	((uint64_t)0x6000)	/* shared, counted */
 #define OWN__HOW_OWNED		((uint64_t)0x7000)	/* unique, at large */
+#define OWN__HOW_MADE		((uint64_t)0x8000)	/* unique, not yet in */
+#define OWN__HOW_GATED		((uint64_t)0x9000)	/* unique, gate counts */
+#define OWN__HOW_WHOLE		((uint64_t)0xa000)	/* a map as a whole */
 #define OWN__HOW_SEQ_ONE	((uint64_t)1 << 36)
 
 struct own__slot {
 	uint64_t how;
 	const struct own_site *site;
 	uintptr_t container;	/* structure it was borrowed from, or 0 */
+	void *draft;		/* private: of a map's entry */
 	uint32_t wanted;	/* futex of whoever waits for the HOLD to end */
 	uint32_t spare;
 };
@@ -436,9 +440,12 @@ own__unique_end_inline(uint64_t how)
 	if (OWN__UNLIKELY(!own__cas(word, &w, w & ~(uint64_t)OWN__WRITER &
 			~(uint64_t)OWN__ORPHAN, OWN__RELEASE)))
 		return 0;
-	/* a NOTE ends: nobody waits for that, so no look at wanted */
 	own__store(&self->slot[i].how, how & ~OWN__HOW_KIND, OWN__RELEASE);
 	own__store(&self->object[i], (uintptr_t)0, OWN__RELEASE);
+	own__light_fence();
+	/* S3: whoever waits for the whole map waits for this slot */
+	if (OWN__UNLIKELY(own__load(&self->slot[i].wanted, OWN__RELAXED)))
+		own__slot_wake(&self->slot[i]);
 	return 1;
 }
 #endif

@@ -92,13 +92,13 @@ typedef uint64_t (*own_map_hash_fn)(const void *data, size_t size_bytes,
  */
 struct own_map_options {
 	size_t size;
-	const struct own_type *type;		/* required */
-	const char *name;			/* for reports; static storage */
+	const struct own_type *type;	/* required */
+	const char *name;		/* for reports; static storage */
 	own_map_hash_fn hash;
-	const struct own_alloc *alloc;		/* of tables; NULL: as objects */
-	uint64_t entries_expected;		/* initial size */
-	uint32_t policy;			/* OWN_EXCLUSIVE, OWN_VERSIONED */
-	uint32_t flags;				/* OWN_MAP_U64 */
+	const struct own_alloc *alloc;	/* of tables; NULL: as objects */
+	uint64_t entries_expected;	/* initial size */
+	uint32_t policy;		/* OWN_EXCLUSIVE, OWN_VERSIONED */
+	uint32_t flags;			/* OWN_MAP_U64 */
 };
 
 struct own_map_stats {
@@ -106,7 +106,7 @@ struct own_map_stats {
 	uint64_t cells;			/* of the table, tombstones included */
 	uint64_t cells_used;		/* entries and tombstones, about */
 	uint64_t table_bytes;
-	uint64_t migrations;		/* begun: growth, shrinking, rebuilding */
+	uint64_t migrations;		/* begun: to grow, shrink, rebuild */
 	uint64_t migrations_failed;	/* for want of memory */
 	int migrating;
 };
@@ -231,7 +231,8 @@ OWN_MUST_CHECK OWN__INLINE int own__map_put_any(struct own_map *map,
 #define own_map_claim_try_at(map, key, ret, site)			\
 	own__map_claim_any(map, key, OWN__TRY, ret, NULL, site)
 #define own_map_claim_timed_at(map, key, deadline_ns, ret, site)	\
-	own__map_claim_any(map, key, OWN__DEADLINE(deadline_ns), ret, NULL, site)
+	own__map_claim_any(map, key, OWN__DEADLINE(deadline_ns), ret,	\
+			NULL, site)
 #define own_map_claim(map, key, ret)					\
 	own_map_claim_at(map, key, ret, OWN_HERE)
 #define own_map_claim_try(map, key, ret)				\
@@ -270,7 +271,8 @@ OWN_MUST_CHECK OWN__INLINE int own__map_put_any(struct own_map *map,
 #define own_map_claim_or_new_try_u64(map, number, ret, made)		\
 	own_map_claim_or_new_try(map, own__u64(number), ret, made)
 #define own_map_claim_or_new_timed_u64(map, number, deadline_ns, ret, made) \
-	own_map_claim_or_new_timed(map, own__u64(number), deadline_ns, ret, made)
+	own_map_claim_or_new_timed(map, own__u64(number), deadline_ns,	\
+			ret, made)
 
 /* OWN_EXCLUSIVE: as own_cell_orphan_claim(), of an entry; or -ENOENT. */
 OWN_MUST_CHECK OWN__INLINE int own_map_orphan_claim_at(struct own_map *map,
@@ -513,8 +515,14 @@ OWN_API OWN_MUST_CHECK int own__map_scan(struct own_map *map,
 
 /* ---- bodies ---- */
 
+OWN__INLINE uint64_t
+own__word_bits(const void *object)
+{
+	return (uint64_t)(uintptr_t)object - 16;
+}
+
 #define OWN__HOW_OF_OWNED(object)					\
-	(OWN__HOW_OWNED | ((uint64_t)(uintptr_t)(object) - 16) << 16)
+	(OWN__HOW_OWNED | own__word_bits(object) << 16)
 
 OWN__VERB_BODY OWN__INLINE int
 own__map_share_any(struct own_map *map, struct own_bytes key,

@@ -28,6 +28,7 @@ struct own_party {
 	const char *mode;		/* "shared", "unique", "draft", ... */
 	const char *object;		/* name of the type */
 	const char *container;		/* name of the structure, or NULL */
+	char key[40];			/* of a map's entry, or empty; cut */
 	const void *address;		/* of the object's word */
 	const struct own_site *site;	/* where it was taken, or NULL */
 	const struct own_site *waits_at;	/* where it waits, or NULL */

@@ -15,6 +15,8 @@ OWN_BEGIN_DECLS
 
 /* Objects of this type may be made with a size of their own. */
 #define OWN_SIZED	1u
+/* An object keeps its address: it is never moved into a map's entry. */
+#define OWN_PINNED	2u
 
 /*
  * @copy  makes a draft: fills @to (zeroed, of @size_bytes) from @from, which
