@@ -22,6 +22,27 @@ check_PROGRAMS += %D%/cell_bench
 	%D%/peers/rcu_inline.c \
 	%D%/peers/rust.c
 %C%_cell_bench_LDADD = $(bench_libs)
+
+check_PROGRAMS += %D%/map_bench
+%C%_map_bench_SOURCES = \
+	$(bench_shim) \
+	%D%/map_bench.c \
+	%D%/map_cases.h \
+	%D%/map_memory.c \
+	%D%/map_memory.h \
+	%D%/map_runs.h \
+	%D%/peers/map_lfht.c \
+	%D%/peers/map_locks.c \
+	%D%/peers/map_rcu.h \
+	%D%/peers/map_table.h \
+	%D%/peers/maps.h
+%C%_map_bench_CPPFLAGS = $(AM_CPPFLAGS) -DBENCH_NO_OWN_MAP
+%C%_map_bench_LDADD = $(bench_libs) -lurcu-cds
+if CK
+%C%_map_bench_SOURCES += %D%/peers/map_ck.c
+%C%_map_bench_CPPFLAGS += $(CK_CFLAGS) -DBENCH_CK
+%C%_map_bench_LDADD += $(CK_LIBS)
+endif
 endif
 endif
 
