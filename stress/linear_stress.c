@@ -149,8 +149,37 @@ rounds(struct stress_thread *t, const struct subject *subject)
 			 BIT(UPGRADE) | BIT(SWAP) | BIT(REPLACE) |	\
 			 BIT(ROUND) | BIT(OVERLAP) | BIT(BUSY))
 
+#define OF_A_MAP	(BIT(READ) | BIT(EDIT) | BIT(DROP) | BIT(PUT) |	\
+			 BIT(PUT_NEW) | BIT(MAKE) | BIT(UNMAKE) |	\
+			 BIT(REMOVE) | BIT(TAKE) | BIT(ROUND) | BIT(OVERLAP))
+
 static const struct stress_case cases[] = {
 	{
+		.name = "known",
+		.what = "the checker on histories whose verdict is known",
+		.kinds = linear_kinds, .kinds_n = KINDS_N,
+		.required = BIT(BY_HAND) | BIT(ACCEPTED) | BIT(REFUSED) |
+			BIT(UNDECIDED),
+		.thread = known_thread,
+	}, {
+		.name = "wrong",
+		.what = "a map with faults, each of which must be refused",
+		.kinds = linear_kinds, .kinds_n = KINDS_N,
+		.required = OF_A_MAP | BIT(F_STALE) | BIT(F_LOST) |
+			BIT(F_CHECK) | BIT(F_EARLY) | BIT(F_KEPT) |
+			BIT(F_TWICE) | BIT(F_BUSY) | BIT(F_TORN),
+		.setup = wrong_setup,
+		.thread = wrong_thread,
+		.finish = wrong_finish,
+	}, {
+		.name = "right",
+		.what = "the same map without a fault",
+		.kinds = linear_kinds, .kinds_n = KINDS_N,
+		.required = OF_A_MAP,
+		.setup = wrong_setup,
+		.thread = right_thread,
+		.finish = wrong_finish,
+	}, {
 		.name = "exclusive",
 		.what = "histories of OWN_EXCLUSIVE cells",
 		.kinds = linear_kinds, .kinds_n = KINDS_N,

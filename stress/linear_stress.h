@@ -117,6 +117,11 @@ void linger(struct stress_thread *t);
 
 /* ---- the cases ---- */
 
+void known_thread(struct stress_thread *t);
+void wrong_setup(unsigned threads_n);
+void wrong_thread(struct stress_thread *t);
+void right_thread(struct stress_thread *t);
+void wrong_finish(unsigned threads_n);
 void cells_exclusive_setup(unsigned threads_n);
 void cells_versioned_setup(unsigned threads_n);
 void cells_thread(struct stress_thread *t);

@@ -22,9 +22,11 @@ stress_programs += \
 	%D%/linear.c \
 	%D%/linear.h \
 	%D%/linear_cell.c \
+	%D%/linear_known.c \
 	%D%/linear_spec.c \
 	%D%/linear_stress.c \
-	%D%/linear_stress.h
+	%D%/linear_stress.h \
+	%D%/linear_wrong.c
 %C%_refcount_stress_SOURCES = \
 	%D%/driver.c \
 	%D%/driver.h \
