@@ -15,8 +15,8 @@
  * Edges: a waiter for WRITER to go waits for WRITER's owner; an owner that
  * drains waits for every slot that HOLDs or counts. Waiters wait for all of
  * them (AND), so a cycle is a deadlock. Who waits at a gate waits for each slot
- * whose mode bars it, counted ones included. Handles without a slot have no known
- * thread: there the stall report speaks.
+ * whose mode bars it, counted ones included. Handles without a slot have no
+ * known thread: there the stall report speaks.
  *
  * Breadth first over the records, linked through themselves: no allocation.
  */

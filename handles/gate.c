@@ -8,8 +8,12 @@
  * whole unique, are gates in the structure's first word (Gray 1976, with the
  * slots of BRAVO standing for the counters of the intention modes).
  *
- *   low half, the futex: WRITER (gate X), WAITERS, count of S << 8
+ *   low half, the futex: WRITER (gate X), WAITERS, count of S (16 bits), turn
  *   high half: counted IS (20 bits), counted IX (12 bits)
+ *
+ * turn (8 bits) counts what may let somebody in: without it a waiter for the
+ * high half could sleep on a low half in which another one has set WAITERS
+ * anew. Should it wrap in between, the slice of the wait ends.
  *
  * Invariants
  *   G1  A gate (WRITER, or a count of S) is set by read-modify-write before
@@ -22,8 +26,8 @@
  *       if it holds IX. Holding IS, it waits for S: S may be complete.
  *   G4  Against itself a thread gets -EDEADLK: S or X while it holds IX or X, X
  *       while it holds IS or S, IX while it holds S.
- *   G5  Whatever may let somebody in clears WAITERS in the same operation and
- *       wakes all.
+ *   G5  Whatever may let somebody in clears WAITERS, and counts turn, in the
+ *       same operation and wakes all.
  *
  * Pairs
  *   S1  own_i_gate_enter (slot, light fence, load of the gate) <-> gate_drain
@@ -36,7 +40,9 @@
 
 #define X_SET		((uint64_t)OWN__WRITER)
 #define S_ONE		((uint64_t)OWN__COUNT_ONE)
-#define S_MASK		((uint64_t)OWN__COUNT_MASK)
+#define S_MASK		(UINT64_C(0xffff) << 8)
+#define TURN_ONE	(UINT64_C(1) << 24)
+#define TURN_MASK	(UINT64_C(0xff) << 24)
 #define IS_ONE		(UINT64_C(1) << 32)
 #define IS_MASK		(UINT64_C(0xfffff) << 32)
 #define IX_ONE		(UINT64_C(1) << 52)
@@ -63,12 +69,14 @@ static void
 gate_change(uint64_t *gate, uint64_t minus, uint64_t plus)
 {
 	/* relaxed: only a first guess for the CAS */
-	uint64_t w = own__load(gate, OWN__RELAXED);
+	uint64_t w = own__load(gate, OWN__RELAXED), next;
 
+	do {
+		next = w - minus + plus;
+		next &= ~(TURN_MASK | (uint64_t)OWN__WAITERS);
+		next |= (w + TURN_ONE) & TURN_MASK;
 	/* W1: release, pairs with enter, share_all, claim_all */
-	while (!own__cas(gate, &w, (w - minus + plus) & ~(uint64_t)OWN__WAITERS,
-			OWN__RELEASE))
-		;
+	} while (!own__cas(gate, &w, next, OWN__RELEASE));
 	if ((w & OWN__WAITERS) && !own__bug(OWN_BUG_GATE_NO_WAKE))
 		own_i_futex_wake(own_i_low(gate), OWN_I_ALL, OWN_I_FUTEX_ANY);
 }
@@ -204,7 +212,7 @@ own_i_gate_weaken(struct own_i_slot s)
 	if (container & OWN_I_GATED)
 		gate_change(OWN_I_GATE(container), IX_ONE, IS_ONE);
 	else
-		/* the same object again, for the fence and the look at wanted */
+		/* the same object, for the fence and the look at wanted */
 		own_i_slot_set(s, own__load(s.object, OWN__RELAXED));
 }
 
@@ -218,8 +226,8 @@ own_i_gate_upgrade_try(struct own_i_record *self, struct own_i_slot s)
 	/* W1: acquire, in the CAS as well */
 	w = own__load(gate, OWN__ACQUIRE);
 	do {
-		if ((w & S_MASK) && !own_i_slot_find_mode(self, gate, OWN_I_IX |
-				OWN_I_X, NULL, NULL))
+		if ((w & S_MASK) && !own_i_slot_find_mode(self, gate,
+				OWN_I_IX | OWN_I_X, NULL, NULL))
 			return own_i_refuse_gate(self, s, OWN_I_S, "unique",
 					-EBUSY);
 		if (is_full(w, OWN_I_IX))
@@ -240,7 +248,7 @@ own_i_gate_upgraded(struct own_i_slot s)
 	if (container & OWN_I_GATED)
 		gate_change(gate, IS_ONE, 0);
 	else
-		/* the same object again, for the fence and the look at wanted */
+		/* the same object, for the fence and the look at wanted */
 		own_i_slot_set(s, own__load(s.object, OWN__RELAXED));
 }
 
@@ -257,12 +265,13 @@ slot_await(struct own_i_record *self, struct own_i_slot s, uint64_t *gate,
 	/* S3: seq_cst, for the fallback; pairs with own_i_slot_set() */
 	(void)own__xchg(&slot->wanted, 1, OWN__SEQ_CST);
 	own_i_heavy_fence();
-	if (!own__load(object, OWN__SEQ_CST))
-		return 0;
-	container = own__load(&slot->container, OWN__ACQUIRE);
+	container = own__load(object, OWN__SEQ_CST)
+		? own__load(&slot->container, OWN__ACQUIRE) : 0;
 	if (!(container & OWN_I_MAP) || OWN_I_GATE(container) != gate ||
-			!(container & modes) || (container & OWN_I_GATED))
+			!(container & modes) || (container & OWN_I_GATED)) {
+		own__slot_wake(slot);
 		return 0;
+	}
 	return own_i_wait(self, OWN_I_WAIT_GATE | (uint32_t)modes << 8, gate, s,
 			&slot->wanted, 1, OWN_I_FUTEX_ANY, deadline_ns);
 }
@@ -358,8 +367,8 @@ whole(struct own_i_record *self, struct own_i_slot s, uintptr_t mode,
 	uint64_t *gate = OWN_I_GATE(own_i_slot_container(s)), w;
 	const char *text = mode == OWN_I_S ? "the whole, shared"
 		: "the whole, unique";
-	int any = mode == OWN_I_S && own_i_slot_find_mode(self, gate, OWN_I_IS |
-			OWN_I_S, s.meta, NULL);
+	int any = mode == OWN_I_S && own_i_slot_find_mode(self, gate,
+			OWN_I_IS | OWN_I_S, s.meta, NULL);
 	int r = 0, set = 0;
 
 	/* G4 */

@@ -165,6 +165,9 @@ int own_i_slot_any(struct own_i_record *self);
 #define OWN_I_GATED	((uintptr_t)32)
 #define OWN_I_GATE(container)	((uint64_t *)((container) & ~(uintptr_t)63))
 
+/* Of a gate's word: all but WAITERS and turn */
+#define OWN_I_GATE_HELD	UINT64_C(0xffffffff00ffff01)
+
 /* Head of every structure with a gate, aligned to 64; read by reports. */
 struct own_i_whole {
 	uint64_t gate;			/* shared: gate.c */

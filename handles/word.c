@@ -318,8 +318,12 @@ own_i_slot_await(struct own_i_record *self, struct own_i_slot s,
 	(void)own__xchg(&slot->wanted, 1, OWN__SEQ_CST);
 	if (!own__bug(OWN_BUG_NO_SECOND_MEMBARRIER))
 		own_i_heavy_fence();
-	if (own__load(object, OWN__SEQ_CST) != (uintptr_t)word)
+	if (own__load(object, OWN__SEQ_CST) != (uintptr_t)word) {
+		/* it may have gone before wanted was set: whoever was about
+		 * to sleep on that for another word, or a gate, must look */
+		own__slot_wake(slot);
 		return 0;
+	}
 	return own_i_wait(self, OWN_I_WAIT_DRAIN, word, s, &slot->wanted, 1,
 			OWN_I_FUTEX_ANY, deadline_ns);
 }

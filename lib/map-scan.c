@@ -107,7 +107,7 @@ require_unheld(struct own_map *map)
 	}
 	/* W1: acquire, pairs with own_i_gate_leave() */
 	own_require((own__load(&map->whole.gate, OWN__ACQUIRE) &
-			~(uint64_t)OWN__WAITERS) == 0, text, NULL);
+			OWN_I_GATE_HELD) == 0, text, NULL);
 }
 
 /*

@@ -10,9 +10,11 @@ TESTS += %D%/own_model
 	%D%/deadlock.c \
 	%D%/engine.h \
 	%D%/fiber.c \
+	%D%/gate.c \
 	%D%/heap.c \
 	%D%/litmus.c \
 	%D%/main.c \
+	%D%/map.c \
 	%D%/memory.c \
 	%D%/order.c \
 	%D%/report.c \

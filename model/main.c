@@ -21,6 +21,8 @@
 #define SCENARIO_FILES(X)						\
 	X(litmus)							\
 	X(deadlock)							\
+	X(gate)								\
+	X(map)								\
 	X(versioned)							\
 	X(word)
 

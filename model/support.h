@@ -27,6 +27,10 @@ void support_end(void);
 
 /* own_new(), counted for support_end(). */
 int pair_new(struct own_unique *ret);
+/* n pairs more that were made elsewhere: entries of a map. */
+void support_made(int n);
+/* Of keys below 256: a key's highest bits choose its line. */
+uint64_t own_m_hash(const void *data, size_t size_bytes, uint64_t seed);
 void take_away_bias(struct own_cell *of);
 void read_inside(const struct own_shared *s, unsigned which);
 void write_inside(struct own_unique *u, unsigned which);

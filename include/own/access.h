@@ -117,7 +117,7 @@ int own_m_cas(void *p, unsigned size, void *expected, uint64_t desired,
 	X(COUNT_NOT_DRAINED)	/* claim does not wait for the count */	\
 	X(NO_WAKE)		/* unwriter wakes nobody */		\
 	X(LATE_GIVES_UP)	/* a woken waiter gives up on a free word */ \
-	X(MAP_NO_RECHECK)	/* look-up believes a cell it does not see again */ \
+	X(MAP_NO_RECHECK)	/* look-up does not see its cell again */ \
 	X(ABSENT_EARLY)		/* look-up that saw MOVED asks no further */ \
 	X(NO_FREEZE)		/* cells are copied without being frozen */ \
 	X(PUT_NO_MIGRATE)	/* put acts before the old chain has moved */ \

@@ -117,8 +117,8 @@ OWN__STATIC_ASSERT(sizeof(struct own__header) == 16, "16 bytes per object");
 /* without a slot: bits 16-63 are bits 0-47 of the word's address */
 #define OWN__HOW_DETACHED	((uint64_t)0x6000)	/* shared, counted */
 #define OWN__HOW_OWNED		((uint64_t)0x7000)	/* unique, at large */
-#define OWN__HOW_MADE		((uint64_t)0x8000)	/* unique, not yet in */
-#define OWN__HOW_GATED		((uint64_t)0x9000)	/* unique, gate counts */
+#define OWN__HOW_MADE		((uint64_t)0x8000)	/* unique, not in yet */
+#define OWN__HOW_GATED		((uint64_t)0x9000)	/* unique; gate */
 #define OWN__HOW_WHOLE		((uint64_t)0xa000)	/* a map as a whole */
 #define OWN__HOW_SEQ_ONE	((uint64_t)1 << 36)
 

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * gate.c - scenarios of a whole map and its entries, as model/spin/modes.pml
+ * has them and what that leaves out: wake-ups, give-ups, two keys
+ */
+#include "lib/map-internal.h"
+#include "model/support.h"
+
+static struct own_map *map;
+static int held[4];		/* ghosts: IS, IX, S, X granted */
+enum { IS, IX, S, X };
+
+static void
+begin(void)
+{
+	struct own_map_options options = {
+		.size = sizeof(options), .type = &pair_type, .name = "map",
+		.policy = OWN_VERSIONED, .flags = OWN_MAP_U64,
+		.entries_expected = 4,
+	};
+	struct own_unique u = { NULL, 0 };
+
+	support_begin(OWN_VERSIONED, 0);
+	for (unsigned i = 0; i < 4; i++)
+		held[i] = 0;
+	options.hash = own_m_hash;
+	must(own_map_create(&options, &map));
+	own_m_name(map, sizeof(*map), "map");
+	for (uint64_t key = 1; key <= 2; key++) {
+		must(own_map_new_u64(map, key, &u));
+		support_made(1);
+		must(own_map_put_u64(map, key, &u));
+	}
+}
+
+static void
+begin_fallback(void)
+{
+	own_i_model_init();
+	must(own_setup(OWN_NO_MEMBARRIER));
+	begin();
+}
+
+static void
+end(void)
+{
+	own_map_destroy(map);
+	support_end();
+}
+
+static void
+enter(int mode)
+{
+	held[mode]++;
+	own_m_assert(held[X] <= 1 && (!held[X] || held[IS] + held[IX] +
+			held[S] == 0), "somebody beside the owner of all");
+	own_m_assert(!held[S] || !held[IX], "a change beside a whole share");
+	own_m_yield();
+}
+
+static void
+leave(int mode)
+{
+	own_m_assert(held[X] <= 1 && (!held[X] || held[IS] + held[IX] +
+			held[S] == 0), "somebody beside the owner of all");
+	held[mode]--;
+}
+
+static void
+share(uint64_t key)
+{
+	struct own_shared s = { NULL, 0 };
+
+	must(own_map_share_u64(map, key, &s));
+	enter(IS);
+	leave(IS);
+	own_shared_release(&s);
+}
+
+static void
+share_all(void)
+{
+	struct own_shared s = { NULL, 0 };
+
+	must(own_map_share_all(map, &s));
+	enter(S);
+	leave(S);
+	own_shared_release(&s);
+}
+
+static void
+claim_all(void)
+{
+	struct own_unique u = { NULL, 0 };
+
+	must(own_map_claim_all(map, &u));
+	enter(X);
+	leave(X);
+	own_unique_release(&u);
+}
+
+/* From one entry to the next, as hand over hand does. */
+static void
+couple(int first_unique)
+{
+	struct own_shared s = { NULL, 0 };
+	struct own_unique a = { NULL, 0 }, b = { NULL, 0 };
+	int first = first_unique ? IX : IS;
+
+	if (first_unique)
+		must(own_map_claim_u64(map, 1, &a));
+	else
+		must(own_map_share_u64(map, 1, &s));
+	enter(first);
+	must(own_map_claim_u64(map, 2, &b));
+	enter(IX);
+	leave(first);
+	own_unique_release(&a);
+	own_shared_release(&s);
+	own_m_yield();
+	leave(IX);
+	own_unique_release(&b);
+}
+
+static void
+entry_whole(unsigned me)
+{
+	if (me == 0)
+		share(1);
+	else
+		claim_all();
+}
+
+static void
+entry_share_all(unsigned me)
+{
+	struct own_unique u = { NULL, 0 };
+
+	if (me == 1) {
+		share_all();
+		return;
+	}
+	must(own_map_claim_u64(map, 1, &u));
+	enter(IX);
+	leave(IX);
+	own_unique_release(&u);
+}
+
+static void
+couple_x(unsigned me)
+{
+	if (me == 0)
+		couple(1);
+	else
+		claim_all();
+}
+
+static void
+couple_s(unsigned me)
+{
+	if (me == 0)
+		couple(0);
+	else
+		share_all();
+}
+
+static void
+couple_sx(unsigned me)
+{
+	switch (me) {
+	case 0:
+		couple(1);
+		break;
+	case 1:
+		share_all();
+		break;
+	default:
+		claim_all();
+	}
+}
+
+/* S, then an entry; an entry, then S: both beside X. */
+static void
+whole_and_entry(unsigned me)
+{
+	struct own_shared s = { NULL, 0 }, all = { NULL, 0 };
+
+	switch (me) {
+	case 0:
+		must(own_map_share_all(map, &all));
+		enter(S);
+		share(1);
+		leave(S);
+		own_shared_release(&all);
+		break;
+	case 1:
+		must(own_map_share_u64(map, 2, &s));
+		enter(IS);
+		share_all();
+		leave(IS);
+		own_shared_release(&s);
+		break;
+	default:
+		claim_all();
+	}
+}
+
+static void
+gives_up(unsigned me)
+{
+	struct own_unique u = { NULL, 0 };
+	int r;
+
+	switch (me) {
+	case 0:
+		couple(1);
+		break;
+	case 1:
+		r = own_map_claim_all_timed(map, own_deadline_ns(1000), &u);
+		own_m_assert(r == 0 || r == -ETIMEDOUT, "a claim failed");
+		if (!r) {
+			enter(X);
+			leave(X);
+			own_unique_release(&u);
+		}
+		break;
+	default:
+		share(2);
+		share_all();
+	}
+}
+
+/* A clone behind a gate, a downgrade in front of one. */
+static void
+transitions(unsigned me)
+{
+	struct own_shared s = { NULL, 0 }, t = { NULL, 0 };
+	struct own_unique u = { NULL, 0 };
+
+	switch (me) {
+	case 0:
+		must(own_map_share_u64(map, 1, &s));
+		enter(IS);
+		must(own_shared_clone(&s, &t));
+		own_shared_release(&s);
+		own_m_yield();
+		leave(IS);
+		own_shared_release(&t);
+		break;
+	case 1:
+		must(own_map_claim_u64(map, 2, &u));
+		enter(IX);
+		leave(IX);
+		enter(IS);
+		own_unique_downgrade(&u, &s);
+		own_m_yield();
+		leave(IS);
+		own_shared_release(&s);
+		share_all();
+		break;
+	default:
+		claim_all();
+	}
+}
+
+static void
+exits(unsigned me)
+{
+	struct own_unique u = { NULL, 0 };
+
+	if (me == 0) {
+		/* the thread ends with it */
+		must(own_map_claim_all(map, &u));
+		return;
+	}
+	share(1);
+	share_all();
+}
+
+const struct own_m_scenario own_m_gate_scenarios[] = {
+	{ .name = "gate/entry_whole", .threads = 2, .setup = begin,
+	  .thread = entry_whole, .finish = end, .preemptions = 3 },
+	{ .name = "gate/entry_share_all", .threads = 2, .setup = begin,
+	  .thread = entry_share_all, .finish = end, .preemptions = 3 },
+	{ .name = "gate/couple_x", .threads = 2, .setup = begin,
+	  .thread = couple_x, .finish = end, .preemptions = 3 },
+	{ .name = "gate/couple_s", .threads = 2, .setup = begin,
+	  .thread = couple_s, .finish = end, .preemptions = 3 },
+	{ .name = "gate/couple_sx", .threads = 3, .setup = begin,
+	  .thread = couple_sx, .finish = end },
+	{ .name = "gate/fallback", .threads = 3, .setup = begin_fallback,
+	  .thread = couple_sx, .finish = end },
+	{ .name = "gate/whole_and_entry", .threads = 3, .setup = begin,
+	  .thread = whole_and_entry, .finish = end },
+	{ .name = "gate/gives_up", .threads = 3, .setup = begin,
+	  .thread = gives_up, .finish = end, .timeouts = 1 },
+	{ .name = "gate/transitions", .threads = 3, .setup = begin,
+	  .thread = transitions, .finish = end },
+	{ .name = "gate/exits", .threads = 2, .setup = begin,
+	  .thread = exits, .finish = end, .preemptions = 3 },
+	{ .name = NULL },
+};
