@@ -155,6 +155,28 @@ couple_x(unsigned me)
 		claim_all();
 }
 
+/* The same, so that the slot that comes is before the one that goes. */
+static void
+couple_down(unsigned me)
+{
+	struct own_unique a = { NULL, 0 }, b = { NULL, 0 };
+
+	if (me == 1) {
+		claim_all();
+		return;
+	}
+	must(own_map_claim_u64(map, 1, &a));
+	must(own_map_claim_u64(map, 2, &b));
+	own_unique_release(&a);
+	own_m_yield();
+	must(own_map_claim_u64(map, 1, &a));
+	own_unique_release(&b);
+	enter(IX);
+	own_m_yield();
+	leave(IX);
+	own_unique_release(&a);
+}
+
 static void
 couple_s(unsigned me)
 {
@@ -284,6 +306,8 @@ const struct own_m_scenario own_m_gate_scenarios[] = {
 	  .thread = entry_share_all, .finish = end, .preemptions = 3 },
 	{ .name = "gate/couple_x", .threads = 2, .setup = begin,
 	  .thread = couple_x, .finish = end, .preemptions = 3 },
+	{ .name = "gate/couple_down", .threads = 2, .setup = begin,
+	  .thread = couple_down, .finish = end, .preemptions = 3 },
 	{ .name = "gate/couple_s", .threads = 2, .setup = begin,
 	  .thread = couple_s, .finish = end, .preemptions = 3 },
 	{ .name = "gate/couple_sx", .threads = 3, .setup = begin,

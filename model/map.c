@@ -12,7 +12,7 @@
 
 static struct own_map *map;
 static int commits;
-static int seen_n[8];
+static int seen_n[256];
 
 static int
 entry_new(uint64_t key, long value, struct own_unique *ret)
@@ -88,7 +88,7 @@ begin(uint32_t policy, uint64_t entries_expected)
 
 	support_begin(policy, 0);
 	commits = 0;
-	for (unsigned i = 0; i < 8; i++)
+	for (unsigned i = 0; i < 256; i++)
 		seen_n[i] = 0;
 	must(own_map_create(&options, &map));
 	own_m_name(map, sizeof(*map), "map");
@@ -150,7 +150,7 @@ growing_fallback(void)
 	growing();
 }
 
-/* The second migration has begun: of four cells, to eight. */
+/* The next put begins the second migration: of four cells, to eight. */
 static void
 growing_twice(void)
 {
@@ -158,11 +158,22 @@ growing_twice(void)
 	put(0x83, 30);
 }
 
+/* Eight cells are being left: more than one change moves. */
+static void
+growing_large(void)
+{
+	static const uint64_t keys[] = { 1, 2, 0x41, 0x81, 0x82, 0xc1 };
+
+	none();
+	for (unsigned i = 0; i < 6; i++)
+		put(keys[i], (long)keys[i]);
+}
+
 /* Every key is in the map once, and counted. */
 static int
 visit(const struct own_shared *entry, void *arg)
 {
-	uint64_t key = own_map_key_u64(entry) & 7;
+	uint64_t key = own_map_key_u64(entry);
 
 	(void)arg;
 	(void)value_of(entry);
@@ -176,12 +187,12 @@ end(void)
 {
 	uint64_t cursor = 0, n = 0;
 
-	for (unsigned i = 0; i < 8; i++)
+	for (unsigned i = 0; i < 256; i++)
 		seen_n[i] = 0;
 	do
 		must(own_map_scan(map, &cursor, 2, visit, NULL));
 	while (cursor);
-	for (unsigned i = 0; i < 8; i++)
+	for (unsigned i = 0; i < 256; i++)
 		n += (uint64_t)seen_n[i];
 	own_m_assert(n == own_map_count(map), "the count is wrong");
 	own_map_destroy(map);
@@ -478,6 +489,16 @@ two_migrations(unsigned me)
 }
 
 static void
+grow_large(unsigned me)
+{
+	if (me == 0)
+		own_m_assert(get(0xc1) == 0xc1 && get(0x41) == 0x41,
+				"a key that stays is absent");
+	else
+		put(me == 1 ? 0xc2 : 0x83, 1);
+}
+
+static void
 tombs(unsigned me)
 {
 	int r;
@@ -594,6 +615,8 @@ const struct own_m_scenario own_m_map_scenarios[] = {
 	  .thread = grow_reinsert, .finish = end, .flags = OWN_M_REUSE },
 	{ .name = "map/two_migrations", .threads = 3, .setup = growing_twice,
 	  .thread = two_migrations, .finish = end },
+	{ .name = "map/grow_large", .threads = 3, .setup = growing_large,
+	  .thread = grow_large, .finish = end },
 	{ .name = "map/tombs", .threads = 2, .setup = one_roomy,
 	  .thread = tombs, .finish = end_tombs, .preemptions = 3 },
 	{ .name = "map/shrink", .threads = 2, .setup = growing_twice,
