@@ -40,7 +40,7 @@
 
 #define X_SET		((uint64_t)OWN__WRITER)
 #define S_ONE		((uint64_t)OWN__COUNT_ONE)
-#define S_MASK		(UINT64_C(0xffff) << 8)
+#define S_MASK		OWN_I_GATE_S
 #define TURN_ONE	(UINT64_C(1) << 24)
 #define TURN_MASK	(UINT64_C(0xff) << 24)
 #define IS_ONE		(UINT64_C(1) << 32)
@@ -171,17 +171,14 @@ enter_counted(struct own_i_record *self, struct own_i_slot s, uint64_t *gate,
 	return r;
 }
 
+/* The gate was seen shut. */
 int
-own_i_gate_enter(struct own_i_record *self, struct own_i_slot s,
+own_i_gate_enter_shut(struct own_i_record *self, struct own_i_slot s,
 		uintptr_t mode, uint64_t deadline_ns)
 {
-	uint64_t *gate = OWN_I_GATE(own_i_slot_container(s)), w;
+	uint64_t *gate = OWN_I_GATE(own_i_slot_container(s));
 	int r;
 
-	/* S1, W1: seq_cst, for the fallback; pairs with gate_drain() */
-	w = own__load(gate, OWN__SEQ_CST);
-	if (OWN__LIKELY(!(w & X_SET) && (mode == OWN_I_IS || !(w & S_MASK))))
-		return 0;
 	if (own__bug(OWN_BUG_COUPLE_BY_SLOT) && own_i_slot_find_mode(self, gate,
 			OWN_I_IX, s.meta, NULL))
 		return 0;

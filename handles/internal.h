@@ -165,6 +165,7 @@ int own_i_slot_any(struct own_i_record *self);
 #define OWN_I_GATED	((uintptr_t)32)
 #define OWN_I_GATE(container)	((uint64_t *)((container) & ~(uintptr_t)63))
 
+#define OWN_I_GATE_S	UINT64_C(0x00ffff00)	/* count of S, of its word */
 /* Of a gate's word: all but WAITERS and turn */
 #define OWN_I_GATE_HELD	UINT64_C(0xffffffff00ffff01)
 
@@ -366,8 +367,21 @@ int own_i_word_upgrade_try(struct own_i_record *self, struct own_i_slot s,
  * is counted, container says GATED, the slot NOTEs the gate; else an error,
  * and the slot is free.
  */
-int own_i_gate_enter(struct own_i_record *self, struct own_i_slot s,
+int own_i_gate_enter_shut(struct own_i_record *self, struct own_i_slot s,
 		uintptr_t mode, uint64_t deadline_ns);
+static inline int
+own_i_gate_enter(struct own_i_record *self, struct own_i_slot s,
+		uintptr_t mode, uint64_t deadline_ns)
+{
+	/* S1, W1: seq_cst, for the fallback; pairs with gate_drain() */
+	uint64_t w = own__load(OWN_I_GATE(own_i_slot_container(s)),
+			OWN__SEQ_CST);
+
+	if (OWN__LIKELY(!(w & OWN__WRITER) && (mode == OWN_I_IS ||
+			!(w & OWN_I_GATE_S))))
+		return 0;
+	return own_i_gate_enter_shut(self, s, mode, deadline_ns);
+}
 int own_i_gate_share_all(struct own_i_record *self, struct own_i_slot s,
 		uint64_t deadline_ns);
 int own_i_gate_claim_all(struct own_i_record *self, struct own_i_slot s,

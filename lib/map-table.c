@@ -115,8 +115,8 @@ own_i_table_new(const struct own_map *map, uint64_t lines, int *r)
 
 /* ---- the path: M7 ---- */
 
-void
-own_i_path_set(struct own_i_record *self, unsigned i, uintptr_t word)
+static inline void
+path_set(struct own_i_record *self, unsigned i, uintptr_t word)
 {
 	if (OWN__UNLIKELY(own_i_fenced)) {
 		/* seq_cst: with the seq_cst loads after it, the fallback */
@@ -128,19 +128,31 @@ own_i_path_set(struct own_i_record *self, unsigned i, uintptr_t word)
 	}
 }
 
-struct own_i_table *
-own_i_path_enter(struct own_map *map, struct own_i_record *self)
+void
+own_i_path_set(struct own_i_record *self, unsigned i, uintptr_t word)
+{
+	path_set(self, i, word);
+}
+
+static inline struct own_i_table *
+path_enter(struct own_map *map, struct own_i_record *self)
 {
 	/* relaxed: looked at again below */
 	struct own_i_table *seen = own__load(&map->table, OWN__RELAXED), *t;
 
 	do {
 		t = seen;
-		own_i_path_set(self, 0, (uintptr_t)&own_i_header(t)->word);
+		path_set(self, 0, (uintptr_t)&own_i_header(t)->word);
 		/* M7: acquire; seq_cst: for the fallback */
 		seen = own__load(&map->table, OWN__SEQ_CST);
 	} while (seen != t);
 	return t;
+}
+
+struct own_i_table *
+own_i_path_enter(struct own_map *map, struct own_i_record *self)
+{
+	return path_enter(map, self);
 }
 
 struct own_i_table *
@@ -153,7 +165,7 @@ own_i_path_next(struct own_map *map, struct own_i_record *self,
 	*ret_again = 0;
 	if (!next)
 		return NULL;
-	own_i_path_set(self, 1, (uintptr_t)&own_i_header(next)->word);
+	path_set(self, 1, (uintptr_t)&own_i_header(next)->word);
 	/* M7: acquire; seq_cst: for the fallback */
 	*ret_again = own__load(&map->table, OWN__SEQ_CST) != t;
 	return next;
@@ -162,10 +174,9 @@ own_i_path_next(struct own_map *map, struct own_i_record *self,
 void
 own_i_path_exit(struct own_i_record *self)
 {
+	/* S2: release, pairs with the scan; all of it is over */
 	for (unsigned i = 0; i < OWN_I_PATHS; i++)
-		/* S2: release, pairs with the scan; relaxed: its own word */
-		if (own__load(&self->path[i], OWN__RELAXED))
-			own__store(&self->path[i], (uintptr_t)0, OWN__RELEASE);
+		own__store(&self->path[i], (uintptr_t)0, OWN__RELEASE);
 }
 
 /* ---- migration ---- */
@@ -250,7 +261,7 @@ copy(struct own_map *map, struct own_i_record *self, struct own_i_table *next,
 	uint64_t hash, i = 0, y, *to;
 	uint64_t value = x & ~OWN_I_FROZEN;
 
-	own_i_path_set(self, 2, (uintptr_t)&entry->word);
+	path_set(self, 2, (uintptr_t)&entry->word);
 	/* M1: seq_cst, for the fallback */
 	if (own__load(from, OWN__SEQ_CST) != x)
 		return;
@@ -379,7 +390,7 @@ table_to_change(struct own_map *map, struct own_i_record *self, uint64_t hash,
 	int again;
 
 	do {
-		t = own_i_path_enter(map, self);
+		t = path_enter(map, self);
 		next = own_i_path_next(map, self, t, &again);
 	} while (again);
 	*ret_old = NULL;
@@ -393,7 +404,7 @@ table_to_change(struct own_map *map, struct own_i_record *self, uint64_t hash,
 
 /* ---- look-up ---- */
 
-static int
+static inline int
 key_equal(const struct own__header *entry, struct own_bytes key)
 {
 	uint64_t flags = own_i_object_flags(entry);
@@ -423,7 +434,7 @@ struct want {
 	uint64_t value;
 };
 
-static enum walk
+static inline __attribute__((always_inline)) enum walk
 walk(const struct own_i_table *t, struct own_i_slot s, struct want *w)
 {
 	uint64_t x, i, cells = own_i_table_cells(t);
@@ -459,6 +470,29 @@ again:
 	return left ? WALK_NEXT : WALK_ABSENT;
 }
 
+/* The table is being left: M4, in both tables until one answers. */
+static OWN__COLD enum walk
+walk_both(struct own_map *map, struct own_i_record *self,
+		struct own_i_table *t, struct own_i_slot s, struct want *w)
+{
+	enum walk r = WALK_NEXT;
+	struct own_i_table *next;
+	int again;
+
+	for (;;) {
+		next = own_i_path_next(map, self, t, &again);
+		if (!again && next)
+			r = walk(next, s, w);
+		/* what the next table is left for in turn: anew */
+		if (r != WALK_NEXT)
+			return r;
+		t = path_enter(map, self);
+		r = walk(t, s, w);
+		if (r != WALK_NEXT)
+			return r;
+	}
+}
+
 struct own__header *
 own_i_table_find(struct own_map *map, struct own_i_record *self,
 		struct own_i_slot s, uint64_t hash, struct own_bytes key,
@@ -468,21 +502,11 @@ own_i_table_find(struct own_map *map, struct own_i_record *self,
 		.hash = hash, .key = key, .note = note,
 		.unborn = ret_unborn != NULL,
 	};
-	struct own_i_table *t, *next;
-	enum walk r;
-	int again;
+	struct own_i_table *t = path_enter(map, self);
+	enum walk r = walk(t, s, &w);
 
-	do {
-		t = own_i_path_enter(map, self);
-		r = walk(t, s, &w);
-		if (OWN__LIKELY(r != WALK_NEXT))
-			break;
-		/* M4; what the next table is left for in turn: anew */
-		next = own_i_path_next(map, self, t, &again);
-		if (again || !next)
-			continue;
-		r = walk(next, s, &w);
-	} while (r == WALK_NEXT);
+	if (OWN__UNLIKELY(r == WALK_NEXT))
+		r = walk_both(map, self, t, s, &w);
 	own_i_path_exit(self);
 	if (r != WALK_FOUND) {
 		own_i_slot_set(s, (uintptr_t)&map->whole.gate | OWN__NOTE);
@@ -643,7 +667,7 @@ own_i_table_removed(struct own_map *map, struct own_i_record *self)
 	/* relaxed: counts */
 	int64_t nth = own__add(&own_i_stripe(map, self)->removes, 1,
 			OWN__RELAXED);
-	struct own_i_table *t = own_i_path_enter(map, self);
+	struct own_i_table *t = path_enter(map, self);
 	uint64_t cells = own_i_table_cells(t);
 	int64_t live;
 
