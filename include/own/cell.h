@@ -289,7 +289,8 @@ own__cell_share_inline(struct own_cell *cell, struct own__record *self,
 	own__store(&self->slot[i].how, how, OWN__RELEASE);
 	/* relaxed: for reports */
 	own__store(&self->slot[i].site, site, OWN__RELAXED);
-	own__store(&self->slot[i].container, (uintptr_t)cell, OWN__RELAXED);
+	/* release: as own_i_slot_take(), for a gate's scan */
+	own__store(&self->slot[i].container, (uintptr_t)cell, OWN__RELEASE);
 	*ret_how = how;
 	if (cell->policy == OWN_EXCLUSIVE) {
 		/* relaxed: only a hint; what counts is looked at below */
@@ -396,7 +397,8 @@ own__cell_claim_inline(struct own_cell *cell, const struct own_site *site,
 	own__store(&self->slot[i].how, how | OWN__HOW_TRYING, OWN__RELEASE);
 	/* relaxed: for reports */
 	own__store(&self->slot[i].site, site, OWN__RELAXED);
-	own__store(&self->slot[i].container, (uintptr_t)cell, OWN__RELAXED);
+	/* release: as own_i_slot_take(), for a gate's scan */
+	own__store(&self->slot[i].container, (uintptr_t)cell, OWN__RELEASE);
 	own__store(&self->object[i], (uintptr_t)&cell->word | OWN__NOTE,
 			OWN__RELEASE);
 	/* W1: acquire, pairs with own_i_word_unwriter(). I2: without BIASED
