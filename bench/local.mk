@@ -30,13 +30,14 @@ check_PROGRAMS += %D%/map_bench
 	%D%/map_cases.h \
 	%D%/map_memory.c \
 	%D%/map_memory.h \
+	%D%/map_own.c \
 	%D%/map_runs.h \
 	%D%/peers/map_lfht.c \
 	%D%/peers/map_locks.c \
 	%D%/peers/map_rcu.h \
 	%D%/peers/map_table.h \
 	%D%/peers/maps.h
-%C%_map_bench_CPPFLAGS = $(AM_CPPFLAGS) -DBENCH_NO_OWN_MAP
+%C%_map_bench_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_map_bench_LDADD = $(bench_libs) -lurcu-cds
 if CK
 %C%_map_bench_SOURCES += %D%/peers/map_ck.c

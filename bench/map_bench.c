@@ -18,10 +18,8 @@
 #define LINE	__attribute__((aligned(64)))
 
 static const struct map_subject *const subjects[] = {
-#ifndef BENCH_NO_OWN_MAP
 	&own_exclusive_map,
 	&own_versioned_map,
-#endif
 	&lfht_map,
 #ifdef BENCH_CK
 	&ck_ht_map,
@@ -88,9 +86,12 @@ map_draw(const struct bench *b)
 
 /* ---- maps that are kept ---- */
 
+/* A map that adapts to its use must not learn from another case. */
+#define CHURNS		(-1)
+
 /* Beyond this many entries a map is checked when it goes, not in each run. */
 #define CHECK_MAX	100000u
-#define KEPT_MAX	64u
+#define KEPT_MAX	256u
 /* of a quarter of the memory, at about 200 bytes an entry */
 #define ENTRY_BYTES	200u
 
@@ -99,7 +100,7 @@ static struct kept {
 	void *map;
 	uint64_t entries;
 	unsigned words;
-	int churns;
+	int percent;		/* or CHURNS */
 	uint64_t written;
 	uint64_t at[MAP_LANES];
 	uint64_t used;		/* when; 0: free */
@@ -122,21 +123,31 @@ map_lane(const struct bench *b, unsigned lane)
 	return &current->at[lane];
 }
 
-/* What is wrong with the map, or NULL. */
+/* All keys there, and all updates. */
 static const char *
-kept_wrong(const struct kept *k)
+mixed_wrong(const struct kept *k)
 {
-	uint64_t window = k->entries / MAP_LANES, sum = 0;
 	const char *wrong = NULL;
+	uint64_t sum = 0;
 	uint32_t count = 0;
 
-	k->s->enter();
-	for (uint64_t i = 0; !k->churns && i < k->entries; i++) {
+	for (uint64_t i = 0; i < k->entries; i++) {
 		if (k->s->look(k->map, map_key(i), k->words, &count))
 			wrong = "a key is missing, or has another value";
 		sum += count;
 	}
-	for (unsigned lane = 0; k->churns && lane < MAP_LANES; lane++)
+	return wrong ? wrong : sum != k->written ? "an update was lost" : NULL;
+}
+
+/* The keys of the windows there, and no others. */
+static const char *
+churned_wrong(const struct kept *k)
+{
+	uint64_t window = k->entries / MAP_LANES;
+	const char *wrong = NULL;
+	uint32_t count;
+
+	for (unsigned lane = 0; lane < MAP_LANES; lane++)
 		for (uint64_t n = 0; n < 2 * window; n++) {
 			uint64_t off = n + 2 * window - k->at[lane];
 			int absent = k->s->look(k->map, map_lane_key(lane, n),
@@ -145,9 +156,18 @@ kept_wrong(const struct kept *k)
 			if (absent == (off % (2 * window) < window))
 				wrong = "a key is missing, or was not removed";
 		}
+	return wrong;
+}
+
+/* What is wrong with the map, or NULL. */
+static const char *
+kept_wrong(const struct kept *k)
+{
+	const char *wrong;
+
+	k->s->enter();
+	wrong = k->percent == CHURNS ? churned_wrong(k) : mixed_wrong(k);
 	k->s->leave();
-	if (!wrong && sum != k->written)
-		wrong = "an update was lost";
 	return wrong;
 }
 
@@ -201,7 +221,7 @@ kept_room(uint64_t entries)
 }
 
 static struct kept *
-kept_fill(const struct map_case *c, int churns)
+kept_fill(const struct map_case *c)
 {
 	struct kept *k = kept_room(c->entries);
 	uint64_t bad = 0;
@@ -210,7 +230,7 @@ kept_fill(const struct map_case *c, int churns)
 	k->s = c->s;
 	k->entries = c->entries;
 	k->words = c->words;
-	k->churns = churns;
+	k->percent = c->percent;
 	k->map = c->s->create(c->words);
 	if (!k->map)
 		return NULL;
@@ -228,7 +248,7 @@ kept_fill(const struct map_case *c, int churns)
 }
 
 static void
-kept_open(struct bench *b, int churns)
+kept_open(struct bench *b)
 {
 	const struct map_case *c = bench_user(b);
 
@@ -238,27 +258,16 @@ kept_open(struct bench *b, int churns)
 		struct kept *k = &kept[i];
 
 		if (k->used && k->s == c->s && k->entries == c->entries &&
-				k->words == c->words && k->churns == churns)
+				k->words == c->words &&
+				k->percent == c->percent)
 			current = k;
 	}
 	if (!current)
-		current = kept_fill(c, churns);
+		current = kept_fill(c);
 	if (!current)
 		bench_fail(b, "the map cannot be filled");
 	else
 		current->used = ++uses;
-}
-
-static void
-mix_open(struct bench *b)
-{
-	kept_open(b, 0);
-}
-
-static void
-churn_open(struct bench *b)
-{
-	kept_open(b, 1);
 }
 
 static void
@@ -443,10 +452,11 @@ add_map(const struct map_subject *s, uint64_t entries, int large)
 
 	for (size_t i = 0; i < MIXES; i++) {
 		c.percent = mixes[i].percent;
-		add(mixes[i].name, &c, s->mix[large], mix_open, run_close,
+		add(mixes[i].name, &c, s->mix[large], kept_open, run_close,
 				threads_many);
 	}
-	add("map_churn", &c, s->churn[large], churn_open, run_close,
+	c.percent = CHURNS;
+	add("map_churn", &c, s->churn[large], kept_open, run_close,
 			threads_lanes);
 	add("map_grow", &c, s->grow[large], grow_open, grow_close,
 			threads_many);

@@ -102,7 +102,7 @@ struct map_case {
 	const struct map_subject *s;
 	uint64_t entries;
 	unsigned words;
-	int percent;		/* of updates */
+	int percent;		/* of updates; -1: churn */
 };
 
 /* The map of the run; NULL if it could not be made. */

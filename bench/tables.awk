@@ -10,6 +10,12 @@ BEGIN {
 		subjects = subjects " rust_mutex rust_rwlock" \
 			" parking_lot_mutex parking_lot_rwlock arc_swap"
 	all = split(subjects, subject, " ")
+	all_maps = split("own_exclusive own_versioned lfht ck_ht mutex rwlock" \
+			" sharded", map, " ")
+	good["own_exclusive"] = "released; may sleep"
+	good["own_versioned"] = "released; one version"
+	good["lfht"] = good["ck_ht"] = "the section ends"
+	good["mutex"] = good["rwlock"] = good["sharded"] = "unlocked"
 	count_thread = split("1 2 8", thread, " ")
 	if (cores != 1 && cores != 2 && cores != 8)
 		thread[++count_thread] = cores
@@ -27,7 +33,7 @@ $3 == "error" {
 		order[++keys] = key
 		count[key] = 0
 	}
-	if ($3 == "ns" && $5 < seconds / 4)
+	if ($3 == "ns" && $5 < ($1 ~ /^map_/ ? map_seconds : seconds) / 4)
 		brief++
 	v = $4 + 0
 	for (i = count[key]++; i > 0 && sample[key, i - 1] > v; i--)
@@ -193,6 +199,85 @@ function name(s) {
 	return s
 }
 
+# A map's line: each thread count with its ratio to the best other map.
+function map_lines(family, what, figure, title,
+		n, m, key, t, i, k, shown, best, line, any) {
+	for (t = 1; t <= count_thread; t++)
+		for (m = 1; m <= all_maps; m++) {
+			key = family "/" map[m] what "@" thread[t] "@" figure
+			if (!(key in count))
+				continue
+			any = 1
+			shown[t] = 1
+			if (map[m] ~ /^own_/)
+				continue
+			if (!(t in best) || median(key) < best[t])
+				best[t] = median(key)
+		}
+	if (!any)
+		return
+	printf "%s\n%-14s %-22s", title, "", "pointer good until"
+	for (t = 1; t <= count_thread; t++)
+		if (t in shown)
+			printf " %24s %6s", thread[t] " thread" \
+					(thread[t] > 1 ? "s" : ""), "ratio"
+	printf "\n"
+	for (m = 1; m <= all_maps; m++) {
+		line = ""
+		for (t = 1; t <= count_thread; t++) {
+			if (!(t in shown))
+				continue
+			key = family "/" map[m] what "@" thread[t] "@" figure
+			line = line sprintf(" %24s %6s", key in count ? \
+				spread(key) : "-", key in count && best[t] ? \
+				sprintf("%.2f", median(key) / best[t]) : "-")
+		}
+		if (line ~ /[0-9]/)
+			printf "%-14s %-22s%s\n", name(map[m]), good[map[m]], \
+					line
+	}
+	printf "\n"
+}
+
+function map_memory(	m, key) {
+	if (!("map_memory/" map[all_maps] "@1@entry_bytes" in count))
+		return
+	printf "%-37s %12s %12s %12s\n", "Memory of a map, bytes", \
+			"empty", "an entry", "resident"
+	for (m = 1; m <= all_maps; m++) {
+		key = "map_memory/" map[m] "@1@"
+		if (key "entry_bytes" in count)
+			printf "%-37s %12.0f %12.1f %12.1f\n", name(map[m]), \
+				median(key "empty_bytes"), \
+				median(key "entry_bytes"), \
+				median(key "entry_resident_bytes")
+	}
+	printf "\n"
+}
+
+function maps(	n, i, j, e, v, family, title, entries, size, what) {
+	n = split("read mix5 mix20 mix50 update churn grow put", family, " ")
+	split("look-up;5 % updates;20 % updates;50 % updates;update;one in," \
+		" one out;insert, from empty;insert, from empty", title, ";")
+	split("1000 100000 1000000", entries, " ")
+	split("8 100", size, " ")
+	for (i = 1; i <= n; i++)
+		for (v = 1; v <= 2; v++)
+			for (e = 1; e <= 3; e++) {
+				what = "/" entries[e] "/" size[v]
+				map_lines("map_" family[i], what, \
+					family[i] == "put" ? \
+					"insert_p999_ns" : "ns", \
+					"Map, " title[i] ", " entries[e] \
+					" entries of " size[v] " bytes: " \
+					(family[i] == "put" ? \
+					"p99.9 of an insert, ns" : \
+					"ns an operation, all threads" \
+					" together"))
+			}
+	map_memory()
+}
+
 function everything(	i, part, sort) {
 	printf "%-44s %2s  %-15s %s\n", "ALL CASES", "T", "figure", \
 			"median (min..max)"
@@ -213,12 +298,13 @@ END {
 			"0 1 10 100")
 	matrix("request", "The same behind a quarter of a microsecond of" \
 			" each request's own work", "10")
+	maps()
 	if (demo != "yes")
 		everything()
 	if (brief)
 		printf "NOTE      %d runs were shorter than a quarter of the" \
-			" %s s asked for, because the machine was\n" \
+			" time asked for, because the machine was\n" \
 			"          busy when their length was chosen: run again" \
-			" with less beside\n", brief, seconds
+			" with less beside\n", brief
 	exit failed
 }
