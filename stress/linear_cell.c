@@ -1,45 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * linear_cell.c - own/cell.h, recorded
- *
- * A thread holds one handle at a time, so no answer is its own doing.
  */
-#include "stress/linear_stress.h"
-
-#define TIMEOUT_NS	50000u
-
-/* A value and its shadow: half of a change is no value. */
-struct block {
-	uint64_t value;
-	uint64_t shadow;
-};
-
-OWN_TYPE(block, struct block);
+#include "stress/linear_value.h"
 
 static struct own_cell cells[sizeof groups / sizeof *groups][GROUP_KEYS];
 static uint32_t policy;
-
-static uint64_t
-see(const struct block *b)
-{
-	return b->shadow == stress_mix(b->value) ? b->value : TORN;
-}
-
-static void
-write_block(struct stress_thread *t, struct block *b, uint64_t value)
-{
-	b->value = value;
-	linger(t);
-	b->shadow = stress_mix(value);
-}
-
-static int
-peek_at(const void *value, size_t size_bytes, void *arg)
-{
-	(void)size_bytes;
-	*(uint64_t *)arg = see(value);
-	return 0;
-}
 
 /* What a verb does in each form. */
 #define IN_FORM(form, verb, cell, ...)					\
@@ -47,25 +13,6 @@ peek_at(const void *value, size_t size_bytes, void *arg)
 	 (form) == TIMED ? verb##_timed(cell, own_deadline_ns(		\
 			stress_below(t, TIMEOUT_NS)), __VA_ARGS__) :	\
 	 verb(cell, __VA_ARGS__))
-
-static unsigned
-draw_form(struct stress_thread *t)
-{
-	unsigned n = stress_below(t, 8);
-
-	return n < 4 ? BARE : n < 7 ? TRY : TIMED;
-}
-
-static void
-tally(struct stress_thread *t, int r)
-{
-	if (r == -EBUSY)
-		stress_count(t, K_BUSY);
-	else if (r == -ETIMEDOUT)
-		stress_count(t, K_TIMEDOUT);
-	else if (r == -EAGAIN)
-		stress_count(t, K_STALE);
-}
 
 static void
 do_peek(struct stress_thread *t, struct group *g, struct own_cell *cell,
@@ -82,104 +29,7 @@ do_peek(struct stress_thread *t, struct group *g, struct own_cell *cell,
 		if (!r)
 			seen = see(&b);
 	}
-	tally(t, r);
-	linear_return(g->history, op, r, seen);
-}
-
-static void
-do_share(struct stress_thread *t, struct group *g, struct own_cell *cell,
-		struct linear_op *op)
-{
-	struct own_shared s = { 0 };
-	uint64_t seen;
-	int r = IN_FORM(op->form, own_cell_share, cell, &s);
-
-	if (r) {
-		tally(t, r);
-		linear_return(g->history, op, r, 0);
-		return;
-	}
-	seen = see(block_get(&s));
-	linear_return(g->history, op, 0, seen);
-	linger(t);
-	if (see(block_get(&s)) != seen)
-		op->out = TORN;
-	own_shared_release(&s);
-	linear_end(g->history, op);
-}
-
-/* The end of an EDIT: all see it from here on, its writer among them. */
-static void
-show(struct stress_thread *t, struct group *g, struct linear_op *op,
-		struct own_unique *u, uint64_t seen)
-{
-	struct own_shared s = { 0 };
-
-	if (stress_one_in(t, 4)) {
-		own_unique_downgrade(u, &s);
-		linear_return(g->history, op, 0, seen);
-		linger(t);
-		if (see(block_get(&s)) != op->in)
-			op->out = TORN;
-		own_shared_release(&s);
-		linear_end(g->history, op);
-		return;
-	}
-	own_unique_commit(u);
-	linear_return(g->history, op, 0, seen);
-}
-
-static void
-do_claim(struct stress_thread *t, struct group *g, struct own_cell *cell,
-		struct linear_op *op)
-{
-	struct own_unique u = { 0 };
-	uint64_t seen;
-	int r = IN_FORM(op->form, own_cell_claim, cell, &u);
-
-	if (r) {
-		tally(t, r);
-		linear_return(g->history, op, r, 0);
-		return;
-	}
-	linger(t);
-	seen = see(block_edit(&u));
-	if (op->kind != K_LOOK)
-		write_block(t, block_edit(&u), op->in);
-	if (op->kind == K_EDIT) {
-		show(t, g, op, &u, seen);
-		return;
-	}
-	if (op->kind == K_LOOK && stress_one_in(t, 2))
-		own_unique_commit(&u);
-	own_unique_release(&u);
-	linear_return(g->history, op, 0, seen);
-}
-
-static void
-do_upgrade(struct stress_thread *t, struct group *g, struct own_cell *cell,
-		struct linear_op *op)
-{
-	struct own_shared s = { 0 };
-	struct own_unique u = { 0 };
-	uint64_t seen;
-	int r = own_cell_share(cell, &s);
-
-	if (r)
-		stress_fail(t, "own_cell_share: %d", r);
-	seen = see(block_get(&s));
-	linger(t);
-	r = own_shared_upgrade_try(&s, &u);
-	if (r) {
-		tally(t, r);
-		own_shared_release(&s);
-		linear_return(g->history, op, r, seen);
-		return;
-	}
-	if (see(block_edit(&u)) != seen)
-		seen = TORN;
-	write_block(t, block_edit(&u), op->in);
-	show(t, g, op, &u, seen);
+	answered(t, g, op, r, seen);
 }
 
 static void
@@ -199,13 +49,12 @@ do_replace(struct stress_thread *t, struct group *g, struct own_cell *cell,
 		r = IN_FORM(op->form, own_cell_replace, cell, &u);
 	else
 		r = IN_FORM(op->form, own_cell_swap, cell, &u);
-	tally(t, r);
 	if (!r && op->kind == K_SWAP) {
 		seen = see(block_edit(&u));
 		/* nobody else has it: nobody must notice */
 		block_edit(&u)->shadow = 0;
 	}
-	linear_return(g->history, op, r, seen);
+	answered(t, g, op, r, seen);
 	linger(t);
 	own_unique_release(&u);
 }
@@ -221,6 +70,8 @@ operate(struct stress_thread *t, struct group *g, unsigned me, unsigned key,
 	unsigned kind = drawn[stress_below(t, sizeof drawn)];
 	unsigned form = draw_form(t);
 	struct own_cell *cell = &cells[g->index][key];
+	struct own_shared s = { 0 };
+	struct own_unique u = { 0 };
 	struct linear_op *op;
 
 	if (kind == K_UPGRADE || (kind == K_SWAP && policy == OWN_VERSIONED))
@@ -233,17 +84,19 @@ operate(struct stress_thread *t, struct group *g, unsigned me, unsigned key,
 		if (stress_one_in(t, 2))
 			do_peek(t, g, cell, op);
 		else
-			do_share(t, g, cell, op);
+			shared(t, g, op, IN_FORM(form, own_cell_share, cell,
+					&s), &s);
 		break;
 	case K_UPGRADE:
-		do_upgrade(t, g, cell, op);
+		upgrading(t, g, op, own_cell_share(cell, &s), &s);
 		break;
 	case K_SWAP:
 	case K_REPLACE:
 		do_replace(t, g, cell, op);
 		break;
 	default:
-		do_claim(t, g, cell, op);
+		claimed(t, g, op, IN_FORM(form, own_cell_claim, cell, &u), &u,
+				0);
 	}
 }
 

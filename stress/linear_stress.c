@@ -152,6 +152,8 @@ rounds(struct stress_thread *t, const struct subject *subject)
 #define OF_A_MAP	(BIT(READ) | BIT(EDIT) | BIT(DROP) | BIT(PUT) |	\
 			 BIT(PUT_NEW) | BIT(MAKE) | BIT(UNMAKE) |	\
 			 BIT(REMOVE) | BIT(TAKE) | BIT(ROUND) | BIT(OVERLAP))
+#define OF_AN_ENTRY	(BIT(LOOK) | BIT(REPLACE) | BIT(BUSY) |	\
+			 BIT(NONE) | BIT(TAKEN) | BIT(MADE))
 
 static const struct stress_case cases[] = {
 	{
@@ -195,6 +197,22 @@ static const struct stress_case cases[] = {
 		.setup = cells_versioned_setup,
 		.thread = cells_thread,
 		.finish = cells_finish,
+	}, {
+		.name = "map_exclusive",
+		.what = "histories of the entries of OWN_EXCLUSIVE maps",
+		.kinds = linear_kinds, .kinds_n = KINDS_N,
+		.required = OF_A_MAP | OF_AN_ENTRY | BIT(UPGRADE),
+		.setup = maps_exclusive_setup,
+		.thread = maps_thread,
+		.finish = maps_finish,
+	}, {
+		.name = "map_versioned",
+		.what = "histories of the entries of OWN_VERSIONED maps",
+		.kinds = linear_kinds, .kinds_n = KINDS_N,
+		.required = OF_A_MAP | OF_AN_ENTRY,
+		.setup = maps_versioned_setup,
+		.thread = maps_thread,
+		.finish = maps_finish,
 	},
 };
 

@@ -126,5 +126,9 @@ void cells_exclusive_setup(unsigned threads_n);
 void cells_versioned_setup(unsigned threads_n);
 void cells_thread(struct stress_thread *t);
 void cells_finish(unsigned threads_n);
+void maps_exclusive_setup(unsigned threads_n);
+void maps_versioned_setup(unsigned threads_n);
+void maps_thread(struct stress_thread *t);
+void maps_finish(unsigned threads_n);
 
 #endif

@@ -23,9 +23,12 @@ stress_programs += \
 	%D%/linear.h \
 	%D%/linear_cell.c \
 	%D%/linear_known.c \
+	%D%/linear_map.c \
 	%D%/linear_spec.c \
 	%D%/linear_stress.c \
 	%D%/linear_stress.h \
+	%D%/linear_value.c \
+	%D%/linear_value.h \
 	%D%/linear_wrong.c
 %C%_refcount_stress_SOURCES = \
 	%D%/driver.c \
