@@ -2,8 +2,8 @@
 /*
  * command.c - what each request does
  *
- * A command that reads the data set enters the store once: all it replies
- * comes from one version. Errors of use are replies; the connection goes on.
+ * Those on keys are in keys.c. Errors of use are replies; the connection goes
+ * on.
  */
 #include <inttypes.h>
 #include <stdarg.h>
@@ -34,145 +34,6 @@ arg_is(const struct arg *arg, const char *text)
 {
 	return arg->size == strlen(text) &&
 		!strncasecmp(arg->data, text, arg->size);
-}
-
-/* ---- the data set ---- */
-
-static int
-enter(struct conn *c, struct view *ret, struct out *o)
-{
-	struct store *store = c->loop->server->store;
-	int r = store->ops->enter(store, ret);
-
-	if (r)
-		out_error(o, "ERR cannot read the data set: %s", strerror(-r));
-	return r;
-}
-
-static void
-leave(struct conn *c, struct view *view)
-{
-	struct store *store = c->loop->server->store;
-
-	if (view->table)
-		store->ops->leave(store, view);
-}
-
-/* Values of @views's table; large ones stay where they are, if it may last. */
-static void
-reply_values(struct conn *c, struct view *view,
-		const struct table_entry *const *found, size_t n,
-		struct out *o)
-{
-	bool keeps = c->loop->server->store->ops->keeps, keep = false;
-
-	for (size_t i = 0; i < n; i++) {
-		const struct table_entry *e = found[i];
-
-		if (!e) {
-			out_nil(o);
-		} else if (keeps && e->value_size >= OUT_REFER_MIN) {
-			out_bulk_kept(o, table_value(e), e->value_size);
-			keep = true;
-		} else {
-			out_bulk(o, table_value(e), e->value_size);
-		}
-	}
-	if (keep)
-		out_keep(o, view);
-}
-
-static void
-get(struct conn *c, const struct request *req, struct out *o)
-{
-	struct view view = { 0 };
-	const struct table_entry *e;
-
-	if (enter(c, &view, o))
-		return;
-	e = table_find(view.table, req->arg[1].data, req->arg[1].size);
-	reply_values(c, &view, &e, 1, o);
-	leave(c, &view);
-}
-
-static void
-mget(struct conn *c, const struct request *req, struct out *o)
-{
-	const struct table_entry *found[REQUEST_ARGS_MAX];
-	struct view view = { 0 };
-	size_t bytes = 0, n = req->args_n - 1;
-
-	if (enter(c, &view, o))
-		return;
-	for (size_t i = 0; i < n; i++) {
-		found[i] = table_find(view.table, req->arg[i + 1].data,
-				req->arg[i + 1].size);
-		bytes += found[i] ? found[i]->value_size : 0;
-	}
-	if (bytes > KVD_REPLY_BYTES) {
-		out_error(o, "ERR reply of %zu bytes, at most %zu", bytes,
-				KVD_REPLY_BYTES);
-	} else {
-		out_array(o, n);
-		reply_values(c, &view, found, n, o);
-	}
-	leave(c, &view);
-}
-
-static void
-exists(struct conn *c, const struct request *req, struct out *o)
-{
-	struct view view = { 0 };
-	int64_t n = 0;
-
-	if (enter(c, &view, o))
-		return;
-	for (uint32_t i = 1; i < req->args_n; i++)
-		n += table_find(view.table, req->arg[i].data,
-				req->arg[i].size) != NULL;
-	leave(c, &view);
-	out_integer(o, n);
-}
-
-static void
-dbsize(struct conn *c, const struct request *req, struct out *o)
-{
-	struct view view = { 0 };
-
-	(void)req;
-	if (enter(c, &view, o))
-		return;
-	out_integer(o, view.table->entries_n);
-	leave(c, &view);
-}
-
-/* xorshift64* (Vigna 2016) */
-static uint64_t
-random_next(struct loop *loop)
-{
-	loop->random ^= loop->random >> 12;
-	loop->random ^= loop->random << 25;
-	loop->random ^= loop->random >> 27;
-	return loop->random * 0x2545f4914f6cdd1du;
-}
-
-static void
-randomkey(struct conn *c, const struct request *req, struct out *o)
-{
-	struct view view = { 0 };
-	const struct table_entry *e;
-
-	(void)req;
-	if (enter(c, &view, o))
-		return;
-	if (view.table->entries_n) {
-		e = &view.table->entry[(random_next(c->loop) >> 32) *
-			view.table->entries_n >> 32];
-		out_bulk(o, e->key, e->key_size);
-	} else {
-		out_nil(o);
-	}
-	leave(c, &view);
 }
 
 static void
@@ -410,13 +271,14 @@ info_store(struct conn *c, struct text *t)
 	struct store *store = c->loop->server->store;
 	struct own_reclaim_stats stats;
 	struct view view = { 0 };
+	uint64_t keys;
 
-	if (store->ops->enter(store, &view))
+	if (store->ops->enter(store, READ, NULL, &view))
 		return;
-	text_add(t, "store:%s\r\ndata:%s\r\nkeys:%u\r\ndata_bytes:%zu\r\n",
-			store->ops->name, view.table->name,
-			view.table->entries_n, view.table->arena_size);
+	keys = store->ops->count(store, &view);
 	store->ops->leave(store, &view);
+	text_add(t, "store:%s\r\nkeys:%" PRIu64 "\r\n", store->ops->name,
+			keys);
 	own_reclaim_stats(&stats);
 	text_add(t, "retired_objects:%" PRIu64 "\r\nfreed_objects:%" PRIu64
 			"\r\npending_objects:%" PRIu64 "\r\nscans:%" PRIu64
@@ -467,24 +329,19 @@ config(struct conn *c, const struct request *req, struct out *o)
 /* ---- COMMAND ---- */
 
 static void
-out_lower(struct out *o, const char *name)
-{
-	char lower[16];
-	size_t n = 0;
-
-	for (; name[n] && n < sizeof(lower); n++)
-		lower[n] = (char)(name[n] | 0x20);
-	out_bulk(o, lower, n);
-}
-
-static void
 describe(const struct command *command, struct out *o)
 {
 	out_array(o, 6);
-	out_lower(o, command->name);
+	out_text(o, command->name);
 	out_integer(o, command->arity);
 	out_array(o, 1);
-	out_status(o, "readonly");
+	out_status(o, command->run == command_set ||
+			command->run == command_del ||
+			command->run == command_incr ||
+			command->run == command_append ||
+			command->run == command_expire ||
+			command->run == command_flushall ? "write" :
+			"readonly");
 	out_integer(o, command->first_key);
 	out_integer(o, command->last_key);
 	out_integer(o, command->first_key ? 1 : 0);
@@ -533,7 +390,7 @@ command(struct conn *c, const struct request *req, struct out *o)
 	} else if (arg_is(verb, "LIST") && req->args_n == 2) {
 		out_array(o, commands_n);
 		for (size_t i = 0; i < commands_n; i++)
-			out_lower(o, command_at(i)->name);
+			out_text(o, command_at(i)->name);
 	} else if (arg_is(verb, "DOCS")) {
 		/* a map of no entries: clients then show no hints */
 		out_array(o, 0);
@@ -546,20 +403,27 @@ command(struct conn *c, const struct request *req, struct out *o)
 }
 
 static const struct command commands[] = {
-	{ "GET", 2, 1, 1, get },
-	{ "MGET", -2, 1, -1, mget },
-	{ "EXISTS", -2, 1, -1, exists },
-	{ "PING", -1, 0, 0, ping },
-	{ "ECHO", 2, 0, 0, echo },
-	{ "DBSIZE", 1, 0, 0, dbsize },
-	{ "RANDOMKEY", 1, 0, 0, randomkey },
-	{ "INFO", -1, 0, 0, info },
-	{ "CONFIG", -2, 0, 0, config },
-	{ "COMMAND", -1, 0, 0, command },
-	{ "CLIENT", -2, 0, 0, client },
-	{ "HELLO", -1, 0, 0, hello },
-	{ "QUIT", -1, 0, 0, quit },
-	{ "RELOAD", 1, 0, 0, reload },
+	{ "get", 2, 1, 1, command_get },
+	{ "set", -3, 1, 1, command_set },
+	{ "del", -2, 1, -1, command_del },
+	{ "incr", 2, 1, 1, command_incr },
+	{ "append", 3, 1, 1, command_append },
+	{ "expire", 3, 1, 1, command_expire },
+	{ "ttl", 2, 1, 1, command_ttl },
+	{ "mget", -2, 1, -1, command_mget },
+	{ "exists", -2, 1, -1, command_exists },
+	{ "scan", -2, 0, 0, command_scan },
+	{ "dbsize", 1, 0, 0, command_dbsize },
+	{ "flushall", 1, 0, 0, command_flushall },
+	{ "reload", 1, 0, 0, reload },
+	{ "ping", -1, 0, 0, ping },
+	{ "echo", 2, 0, 0, echo },
+	{ "info", -1, 0, 0, info },
+	{ "config", -2, 0, 0, config },
+	{ "command", -1, 0, 0, command },
+	{ "client", -2, 0, 0, client },
+	{ "hello", -1, 0, 0, hello },
+	{ "quit", -1, 0, 0, quit },
 };
 
 static const struct command *
@@ -569,8 +433,8 @@ command_at(size_t i)
 		NULL;
 }
 
-static void
-run(struct conn *c, const struct request *req, struct out *o)
+void
+command_run(struct conn *c, const struct request *req, struct out *o)
 {
 	const struct arg *name = &req->arg[0];
 	const struct command *found = lookup(name);
@@ -586,14 +450,4 @@ run(struct conn *c, const struct request *req, struct out *o)
 				found->name);
 	else
 		found->run(c, req, o);
-}
-
-void
-command_run(struct conn *c, const struct request *req, struct out *o)
-{
-	struct store *store = c->loop->server->store;
-
-	store->ops->request_begin(store);
-	run(c, req, o);
-	store->ops->request_end(store);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kvd.h - a read-only key-value server in the Redis protocol
+ * kvd.h - a key-value server in the Redis protocol
  *
  * Several event loops, each a thread with a listening socket of its own
  * (SO_REUSEPORT), serve one data set, which RELOAD or SIGHUP replaces as a
@@ -11,7 +11,8 @@
  *   loop.c     connections: reading, running requests, writing
  *   request.c  bytes to requests          reply.c   replies to bytes
  *   command.c  what a request does        config.c  CONFIG and its cell
- *   table.c    the data set               store_*.c how threads share it
+ *   keys.c     the commands on keys       store_*.c how threads share them
+ *   data.c     data files                 table.c   the stores' with locks
  */
 #ifndef KVD_H
 #define KVD_H
@@ -71,7 +72,7 @@ struct loop {
 	uv_timer_t timer;
 	uv_thread_t thread;
 	uint32_t index;
-	uint64_t random;
+	uint64_t expire_cursor;
 	struct out *out;	/* of the batch being run */
 	struct request request;
 	char input[KVD_INPUT_BYTES];
@@ -154,6 +155,24 @@ int conn_reload(struct conn *c);
 
 /* command.c */
 void command_run(struct conn *c, const struct request *req, struct out *o);
+
+/* keys.c */
+void command_get(struct conn *c, const struct request *req, struct out *o);
+void command_mget(struct conn *c, const struct request *req, struct out *o);
+void command_exists(struct conn *c, const struct request *req, struct out *o);
+void command_ttl(struct conn *c, const struct request *req, struct out *o);
+void command_set(struct conn *c, const struct request *req, struct out *o);
+void command_del(struct conn *c, const struct request *req, struct out *o);
+void command_incr(struct conn *c, const struct request *req, struct out *o);
+void command_append(struct conn *c, const struct request *req, struct out *o);
+void command_expire(struct conn *c, const struct request *req, struct out *o);
+void command_scan(struct conn *c, const struct request *req, struct out *o);
+void command_dbsize(struct conn *c, const struct request *req, struct out *o);
+void command_flushall(struct conn *c, const struct request *req,
+		struct out *o);
+int cursors_init(void);
+/* Drops some keys whose time has passed; how many. Any thread. */
+size_t keys_expire(struct store *store, uint64_t *cursor);
 
 /* Whether an argument is @text, whatever the case. */
 bool arg_is(const struct arg *arg, const char *text);

@@ -14,6 +14,9 @@ noinst_PROGRAMS += \
 %C%_kvd_SOURCES = \
 	%D%/command.c \
 	%D%/config.c \
+	%D%/data.c \
+	%D%/data.h \
+	%D%/keys.c \
 	%D%/kvd.h \
 	%D%/loop.c \
 	%D%/main.c \
@@ -25,11 +28,12 @@ noinst_PROGRAMS += \
 	%D%/store_lock.c \
 	%D%/store_own.c \
 	%D%/table.c \
-	%D%/table.h
+	%D%/table.h \
+	%D%/value.h
 %C%_kvd_LDADD = $(own_la) $(KVD_LIBS)
 %C%_mkdata_SOURCES = \
-	%D%/mkdata.c \
-	%D%/table.h
+	%D%/data.h \
+	%D%/mkdata.c
 %C%_mkdata_LDADD =
 
 if UNIT

@@ -7,8 +7,7 @@
  * once. While a write is under way nothing is read or run, so a client that
  * does not read its replies costs one batch and one input buffer, and is
  * closed after write-timeout-ms. Everything here but loop_create(),
- * loop_stop() and loop_destroy() runs on the loop's own thread, and so may
- * keep borrowed handles from one callback to the next.
+ * loop_stop() and loop_destroy() runs on the loop's own thread.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,9 +85,9 @@ conn_linger(struct conn *c)
 /* ---- writing ---- */
 
 static struct out *
-out_must(struct loop *loop)
+out_must(void)
 {
-	struct out *o = out_create(loop->server->store);
+	struct out *o = out_create();
 
 	must(o != NULL, "no memory for replies");
 	return o;
@@ -140,7 +139,7 @@ conn_flush(struct conn *c)
 	c->written = 0;
 	r = o->failed ? o->failed : conn_write(c, c->rest != NULL && o->bytes);
 	if (r == 0) {
-		loop->out = out_must(loop);
+		loop->out = out_must();
 		return 0;
 	}
 	c->writing = NULL;
@@ -233,6 +232,7 @@ static size_t
 conn_run(struct conn *c, const char *data, size_t size)
 {
 	struct loop *loop = c->loop;
+	struct store *store = loop->server->store;
 	struct out *o = loop->out;
 	size_t used = 0, n;
 	int r;
@@ -249,6 +249,7 @@ conn_run(struct conn *c, const char *data, size_t size)
 	}
 	while (used < size && !c->last && !c->reload && !o->failed &&
 			o->bytes < KVD_BATCH_BYTES) {
+		store->ops->request_begin(store);
 		r = parser_feed(&c->parser, data + used, size - used,
 				&loop->request, &n);
 		used += n;
@@ -262,6 +263,7 @@ conn_run(struct conn *c, const char *data, size_t size)
 			count(&loop->requests, 1);
 			command_run(c, &loop->request, o);
 		}
+		store->ops->request_end(store);
 	}
 	return c->last ? size : used;
 }
@@ -389,7 +391,10 @@ on_connection(uv_stream_t *listener, int status)
 
 /* ---- the loop ---- */
 
-/* Ends who does not read its replies, and who lingers. */
+/*
+ * Ends who does not read its replies, and who lingers; one loop looks for keys
+ * whose time has passed.
+ */
 static void
 on_timer(uv_timer_t *timer)
 {
@@ -398,6 +403,8 @@ on_timer(uv_timer_t *timer)
 	struct conn *next;
 	uint64_t age_ms;
 
+	if (loop->index == 0)
+		keys_expire(loop->server->store, &loop->expire_cursor);
 	if (config_now(loop->server, &config))
 		return;
 	for (struct conn *c = loop->conns; c; c = next) {
@@ -438,8 +445,7 @@ loop_create(struct server *server, uint32_t index, int fd, struct loop **ret)
 	must(loop != NULL, "no memory for a loop");
 	loop->server = server;
 	loop->index = index;
-	loop->random = uv_hrtime() * 2 + 1;
-	loop->out = out_must(loop);
+	loop->out = out_must();
 	must(!pthread_mutex_init(&loop->lock, NULL), "cannot make a mutex");
 	must(!uv_loop_init(&loop->uv) &&
 	     !uv_tcp_init(&loop->uv, &loop->listener) &&

@@ -32,14 +32,15 @@ struct main_loop {
 };
 
 static const struct store_ops *const stores[] = {
-	&store_own, &store_rwlock, &store_mutex, &store_gil,
+	&store_own, &store_sharded, &store_rwlock, &store_mutex, &store_gil,
 };
 
 static const char help[] =
-"kvd - a read-only key-value server in the Redis protocol\n"
+"kvd - a key-value server in the Redis protocol\n"
 "\n"
-"  --data FILE      the data set, as mkdata writes it (required)\n"
-"  --store NAME     own, rwlock, mutex or gil: how threads share it (own)\n"
+"  --data FILE      the data set, as mkdata writes it (none)\n"
+"  --store NAME     own, sharded, rwlock, mutex, gil: how threads share (own)\n"
+"  --policy NAME    exclusive or versioned: of own's entries (versioned)\n"
 "  --threads N      event loops (number of cores)\n"
 "  --port N         0 takes any free one (6380)\n"
 "  --bind ADDRESS   (127.0.0.1; there is no authentication)\n"
@@ -58,22 +59,26 @@ reload_work(uv_work_t *work)
 	struct reload *reload = work->data;
 	struct server *s = reload->server;
 	struct config config;
-	struct table next = { 0 };
+	struct data next = { 0 };
 	int r;
 
 	pthread_mutex_lock(&s->reload_mutex);
 	r = config_now(s, &config);
 	if (r)
 		snprintf(reload->why, sizeof(reload->why), "%s", strerror(-r));
+	if (!r && !*config.data) {
+		r = -ENOENT;
+		snprintf(reload->why, sizeof(reload->why), "no data file");
+	}
 	if (!r)
-		r = table_load(s->dir_name, config.data, &next, reload->why,
+		r = data_load(s->dir_name, config.data, &next, reload->why,
 				sizeof(reload->why));
 	if (!r) {
-		r = s->store->ops->replace(s->store, &next);
+		r = s->store->ops->load(s->store, &next);
 		if (r)
 			snprintf(reload->why, sizeof(reload->why), "%s",
 					strerror(-r));
-		table_fini(&next);
+		data_fini(&next);
 	}
 	pthread_mutex_unlock(&s->reload_mutex);
 	count(r ? &s->reloads_failed : &s->reloads, 1);
@@ -135,7 +140,7 @@ on_signal(uv_signal_t *handle, int signum)
 	}
 }
 
-/* A replaced table is freed when no request holds it: here, not on a loop. */
+/* A replaced map is freed when no request holds it: here, not on a loop. */
 static void
 on_reclaim(uv_timer_t *timer)
 {
@@ -222,11 +227,10 @@ listen_socket(struct server *s, int *ret)
 }
 
 static int
-open_data(struct server *s, const char *path,
-		const struct store_ops *ops, struct config *config)
+open_data(struct server *s, const char *path, struct config *config)
 {
-	struct table first = { 0 };
-	char why[320];
+	struct data first = { 0 };
+	char why[320] = "";
 	char *copy = strdup(path), *name = strdup(path);
 	int r = -ENOMEM;
 
@@ -239,16 +243,16 @@ open_data(struct server *s, const char *path,
 	free(name);
 	if (!s->dir_name)
 		return r;
-	r = table_load(s->dir_name, config->data, &first, why, sizeof(why));
-	if (r) {
-		fprintf(stderr, "kvd: %s\n", why);
-		return r;
+	if (!*path) {
+		*config->data = '\0';
+		return 0;
 	}
-	r = ops->create(&first, &s->store);
+	r = data_load(s->dir_name, config->data, &first, why, sizeof(why));
+	if (!r)
+		r = s->store->ops->load(s->store, &first);
 	if (r)
-		fprintf(stderr, "kvd: store %s: %s\n", ops->name,
-				strerror(-r));
-	table_fini(&first);
+		fprintf(stderr, "kvd: %s\n", *why ? why : strerror(-r));
+	data_fini(&first);
 	return r;
 }
 
@@ -285,6 +289,7 @@ number(const char *text, long min, long max, long *ret)
 struct options {
 	const char *data;
 	const struct store_ops *ops;
+	uint32_t policy;
 	struct config config;
 };
 
@@ -297,6 +302,7 @@ parse(int argc, char **argv, struct server *s, struct options *o)
 		{ "data", required_argument, NULL, 'd' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "maxclients", required_argument, NULL, 'm' },
+		{ "policy", required_argument, NULL, 'P' },
 		{ "port", required_argument, NULL, 'p' },
 		{ "store", required_argument, NULL, 's' },
 		{ "threads", required_argument, NULL, 't' },
@@ -321,6 +327,13 @@ parse(int argc, char **argv, struct server *s, struct options *o)
 				return usage("bad --maxclients", optarg);
 			o->config.clients_max = (uint32_t)n;
 			break;
+		case 'P':
+			if (strcmp(optarg, "exclusive") != 0 &&
+			    strcmp(optarg, "versioned") != 0)
+				return usage("no such --policy", optarg);
+			o->policy = *optarg == 'e' ? OWN_EXCLUSIVE :
+				OWN_VERSIONED;
+			break;
 		case 'p':
 			if (number(optarg, 0, 65535, &n))
 				return usage("bad --port", optarg);
@@ -328,7 +341,7 @@ parse(int argc, char **argv, struct server *s, struct options *o)
 			break;
 		case 's':
 			o->ops = NULL;
-			for (size_t i = 0; i < 4; i++)
+			for (size_t i = 0; i < 5; i++)
 				if (!strcmp(stores[i]->name, optarg))
 					o->ops = stores[i];
 			if (!o->ops)
@@ -344,8 +357,6 @@ parse(int argc, char **argv, struct server *s, struct options *o)
 		}
 	if (optind < argc)
 		return usage("unexpected argument", argv[optind]);
-	if (!o->data)
-		return usage("--data is missing", NULL);
 	return 0;
 }
 
@@ -398,7 +409,7 @@ main(int argc, char **argv)
 	static struct main_loop m;
 	struct server *s = &m.server;
 	struct options o = {
-		.ops = &store_own,
+		.data = "", .ops = &store_own, .policy = OWN_VERSIONED,
 		.config = { .clients_max = 10000, .write_timeout_ms = 10000 },
 	};
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -415,7 +426,15 @@ main(int argc, char **argv)
 	raise_descriptors(o.config.clients_max);
 	s->start_ns = own_now_ns();
 	pthread_mutex_init(&s->reload_mutex, NULL);
-	if (open_data(s, o.data, o.ops, &o.config))
+	r = cursors_init();
+	if (!r)
+		r = o.ops->create(o.policy, &s->store);
+	if (r) {
+		fprintf(stderr, "kvd: store %s: %s\n", o.ops->name,
+				strerror(-r));
+		return 1;
+	}
+	if (open_data(s, o.data, &o.config))
 		return 1;
 	r = config_init(s, &o.config);
 	if (r) {

@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "table.h"
+#include "data.h"
 
-struct record {
+struct package {
 	const char *key, *value;
 	size_t key_size, value_size;
 };
@@ -53,7 +53,7 @@ read_stdin(size_t *ret_size)
 static int
 compare(const void *a, const void *b)
 {
-	const struct record *p = a, *q = b;
+	const struct package *p = a, *q = b;
 	size_t common = p->key_size < q->key_size ? p->key_size : q->key_size;
 	int order = memcmp(p->key, q->key, common);
 
@@ -65,7 +65,7 @@ compare(const void *a, const void *b)
 }
 
 static int
-same_key(const struct record *p, const struct record *q)
+same_key(const struct package *p, const struct package *q)
 {
 	return p->key_size == q->key_size &&
 		!memcmp(p->key, q->key, p->key_size);
@@ -73,7 +73,7 @@ same_key(const struct record *p, const struct record *q)
 
 /* The name of the package that a record is about: 0 if it has none. */
 static int
-find_key(struct record *r)
+find_key(struct package *r)
 {
 	static const char field[] = "Package: ";
 	const char *line = r->value, *end = r->value + r->value_size, *lf;
@@ -93,11 +93,11 @@ find_key(struct record *r)
 }
 
 /* Splits at blank lines. */
-static struct record *
+static struct package *
 split(const char *text, size_t size, size_t *ret_n)
 {
 	const char *at = text, *end = text + size;
-	struct record *records = NULL, *grown;
+	struct package *records = NULL, *grown;
 	size_t n = 0, max = 0;
 
 	while (at < end) {
@@ -131,7 +131,7 @@ main(int argc, char **argv)
 		{ 0 },
 	};
 	const char *set = NULL;
-	struct record *records;
+	struct package *records;
 	char *text;
 	size_t size, n, kept = 0, tail;
 	int c;
@@ -156,7 +156,7 @@ main(int argc, char **argv)
 	tail = strlen("\nSet: ") + strlen(set);
 	printf("kvd-data 1 %zu\n", kept);
 	for (size_t i = 0; i < kept; i++) {
-		const struct record *r = &records[i];
+		const struct package *r = &records[i];
 
 		if (r->value_size + tail > KVD_VALUE_MAX)
 			die("a record is too large");

@@ -11,6 +11,9 @@
 
 #define OUT_KEEP_BYTES	((size_t)512 * 1024)
 
+/* Handles in an array: clang's analysis ends there. */
+#define KEEPS	OWN__TS(no_thread_safety_analysis)
+
 /*
  * @array with room for @more elements beyond @n, in steps that double; NULL,
  * and remembered, if there is no memory.
@@ -77,20 +80,16 @@ append_header(struct out *o, char kind, int64_t n)
 }
 
 struct out *
-out_create(struct store *store)
+out_create(void)
 {
-	struct out *o = calloc(1, sizeof(*o));
-
-	if (o)
-		o->store = store;
-	return o;
+	return calloc(1, sizeof(struct out));
 }
 
-void
+KEEPS void
 out_reset(struct out *o)
 {
-	while (o->views_n)
-		o->store->ops->leave(o->store, &o->view[--o->views_n]);
+	while (o->kept_n)
+		own_shared_release(&o->kept[--o->kept_n]);
 	if (o->data_max > OUT_KEEP_BYTES) {
 		free(o->data);
 		o->data = NULL;
@@ -110,7 +109,7 @@ out_destroy(struct out *o)
 	out_reset(o);
 	free(o->data);
 	free(o->ref);
-	free(o->view);
+	free(o->kept);
 	free(o);
 }
 
@@ -177,15 +176,21 @@ out_text(struct out *o, const char *text)
 	out_bulk(o, text, strlen(text));
 }
 
-void
-out_bulk_kept(struct out *o, const char *data, size_t size)
+KEEPS void
+out_bulk_kept(struct out *o, const char *data, size_t size,
+		struct own_shared *kept)
 {
+	struct own_shared *to = reserve(o, o->kept, &o->kept_max, o->kept_n,
+			1, sizeof(*to));
 	struct out_ref *ref;
 
-	if (size < OUT_REFER_MIN) {
-		out_bulk(o, data, size);
+	if (!to) {
+		own_shared_release(kept);
 		return;
 	}
+	o->kept = to;
+	memset(&o->kept[o->kept_n], 0, sizeof(*to));
+	own_shared_move(&o->kept[o->kept_n++], kept);
 	append_header(o, '$', (int64_t)size);
 	ref = reserve(o, o->ref, &o->refs_max, o->refs_n, 1, sizeof(*ref));
 	if (!ref)
@@ -196,23 +201,26 @@ out_bulk_kept(struct out *o, const char *data, size_t size)
 	append_bytes(o, "\r\n", 2);
 }
 
-VIEW_VERB void
-out_keep(struct out *o, struct view *view)
+void
+out_append(struct out *o, const struct out *from)
 {
-	struct view *to = reserve(o, o->view, &o->views_max, o->views_n, 1,
-			sizeof(*to));
+	if (from->failed)
+		o->failed = from->failed;
+	append_bytes(o, from->data, from->data_n);
+}
 
-	if (!to) {
-		/* The references die with the failed out, unread. */
-		o->store->ops->leave(o->store, view);
-		return;
-	}
-	o->view = to;
-	to += o->views_n++;
-	memset(to, 0, sizeof(*to));
-	to->table = view->table;
-	own_shared_move(&to->handle, &view->handle);
-	view->table = NULL;
+struct out_mark
+out_mark(const struct out *o)
+{
+	return (struct out_mark){ o->data_n, o->refs_n, o->bytes };
+}
+
+void
+out_rewind(struct out *o, struct out_mark mark)
+{
+	o->data_n = mark.data_n;
+	o->refs_n = mark.refs_n;
+	o->bytes = mark.bytes;
 }
 
 /* Adds what is left of a piece after @skip, and lowers @skip by the rest. */

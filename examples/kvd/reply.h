@@ -3,8 +3,8 @@
  * reply.h - replies on their way to a client
  *
  * An out collects the replies to one batch of requests as bytes of its own
- * and references to values that stay where they are, in a table that a kept
- * view holds. It belongs to the loop thread whose store it enters.
+ * and references to values that stay where they are, by detached handles that
+ * it keeps until it is reset.
  *
  * Errors     Remembered: a failed out ends its connection.
  */
@@ -14,8 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <uv.h>
-
-#include "store.h"
+#include <own/own.h>
 
 /* Smaller values are copied: that is cheaper than an entry in the vector. */
 #define OUT_REFER_MIN	16384u
@@ -28,20 +27,19 @@ struct out_ref {
 };
 
 struct out {
-	struct store *store;	/* that the kept views belong to */
 	char *data;
 	size_t data_n, data_max;
 	struct out_ref *ref;
 	size_t refs_n, refs_max;
-	struct view *view;
-	size_t views_n, views_max;
+	struct own_shared *kept;
+	size_t kept_n, kept_max;
 	size_t bytes;		/* in all */
 	int failed;		/* 0 or -ENOMEM */
 };
 
-struct out *out_create(struct store *store);
+struct out *out_create(void);
 void out_destroy(struct out *o);
-/* Leaves all views and forgets all bytes; keeps a moderate buffer. */
+/* Releases what it keeps and forgets all bytes; keeps a moderate buffer. */
 void out_reset(struct out *o);
 
 void out_status(struct out *o, const char *text);
@@ -53,10 +51,19 @@ void out_array(struct out *o, size_t n);
 void out_bulk(struct out *o, const char *data, size_t size);
 void out_text(struct out *o, const char *text);
 
-/* Without copying a large one: @data stands until the out is reset. */
-void out_bulk_kept(struct out *o, const char *data, size_t size);
-/* Takes over @view, which it empties. */
-void out_keep(struct out *o, struct view *view);
+/* Without copying: @data stands by @kept, which is taken over and emptied. */
+void out_bulk_kept(struct out *o, const char *data, size_t size,
+		struct own_shared *kept);
+/* The bytes of @from, which keeps nothing. */
+void out_append(struct out *o, const struct out *from);
+
+/* A place to go back to, as if nothing had been added since. */
+struct out_mark {
+	size_t data_n, refs_n, bytes;
+};
+
+struct out_mark out_mark(const struct out *o);
+void out_rewind(struct out *o, struct out_mark mark);
 
 /*
  * out_vector - what is to be written after the first @skip bytes

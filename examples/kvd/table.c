@@ -1,268 +1,166 @@
 /* SPDX-License-Identifier: MIT */
 /* table.c - contract in table.h */
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <pthread.h>
+#include <sys/random.h>
 
 #include "table.h"
 
-/* What is being read, and where its complaints go. */
-struct loader {
-	const char *name;
-	const char *at, *end;
-	const char *arena;
-	char *why;
-	size_t why_size;
-};
+#define BITS_MIN	4u
 
-__attribute__((format(printf, 3, 4))) static int
-fail(struct loader *l, int r, const char *format, ...)
+static uint64_t seed;
+static pthread_once_t seed_once = PTHREAD_ONCE_INIT;
+
+static void
+seed_draw(void)
 {
-	int n = snprintf(l->why, l->why_size, "%s: ", l->name);
-	va_list args;
-
-	if (n < 0 || (size_t)n >= l->why_size)
-		return r;
-	va_start(args, format);
-	vsnprintf(l->why + n, l->why_size - (size_t)n, format, args);
-	va_end(args);
-	return r;
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		seed = own_now_ns();
 }
 
-static uint64_t
-prefix_of(const char *key, size_t key_size)
+/* Eight bytes at a time; the finish is MurmurHash3's (Appleby 2011). */
+uint64_t
+table_hash(struct own_bytes key)
 {
-	unsigned char bytes[8] = { 0 };
-	uint64_t prefix = 0;
+	const char *at = key.data;
+	uint64_t h, word;
+	size_t left = key.size;
 
-	memcpy(bytes, key, key_size < 8 ? key_size : 8);
-	for (int i = 0; i < 8; i++)
-		prefix = prefix << 8 | bytes[i];
-	return prefix;
-}
+	pthread_once(&seed_once, seed_draw);
+	h = seed ^ key.size;
+	while (left) {
+		size_t n = left < 8 ? left : 8;
 
-/* Keys of zero bytes share a prefix with shorter ones: sizes decide then. */
-static int
-compare(uint64_t prefix, const char *key, size_t key_size,
-		const struct table_entry *e)
-{
-	size_t common = key_size < e->key_size ? key_size : e->key_size;
-	int order;
-
-	if (prefix != e->prefix)
-		return prefix < e->prefix ? -1 : 1;
-	order = memcmp(key, e->key, common);
-	if (order)
-		return order;
-	return key_size < e->key_size ? -1 : key_size > e->key_size;
-}
-
-static int
-compare_entries(const void *a, const void *b)
-{
-	const struct table_entry *e = a;
-
-	return compare(e->prefix, e->key, e->key_size, b);
-}
-
-const struct table_entry *
-table_find(const struct table *table, const char *key, size_t key_size)
-{
-	uint64_t prefix = prefix_of(key, key_size);
-	uint32_t low = 0, high = table->entries_n;
-
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-		const struct table_entry *e = &table->entry[middle];
-		int order = compare(prefix, key, key_size, e);
-
-		if (!order)
-			return e;
-		if (order < 0)
-			high = middle;
-		else
-			low = middle + 1;
+		word = 0;
+		memcpy(&word, at, n);
+		h = (h ^ word) * 0x9e3779b97f4a7c15u;
+		h ^= h >> 32;
+		at += n;
+		left -= n;
 	}
-	return NULL;
+	h = (h ^ h >> 33) * 0xff51afd7ed558ccdu;
+	h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53u;
+	return h ^ h >> 33;
 }
 
-/* A decimal number up to @max that ends with @stop, both consumed; else -1. */
-static int64_t
-number(struct loader *l, int64_t max, char stop)
+static size_t
+bucket_of(const struct table *t, uint64_t hash)
 {
-	const char *start = l->at;
-	int64_t n = 0;
-
-	for (; l->at < l->end && *l->at >= '0' && *l->at <= '9'; l->at++) {
-		n = n * 10 + (*l->at - '0');
-		if (n > max)
-			return -1;
-	}
-	if (l->at == start || l->at == l->end || *l->at != stop)
-		return -1;
-	l->at++;
-	return n;
+	return (size_t)(hash >> (64 - t->bits));
 }
 
 static int
-load_record(struct loader *l, uint32_t i, struct table_entry *ret)
+resize(struct table *t, uint32_t bits)
 {
-	size_t where = (size_t)(l->at - l->arena);
-	int64_t key_size = number(l, KVD_KEY_MAX, ' ');
-	int64_t value_size = key_size < 1 ? -1 : number(l, KVD_VALUE_MAX, '\n');
+	struct table grown = { .bits = bits, .entries_n = t->entries_n };
+	size_t buckets_n = t->bucket ? (size_t)1 << t->bits : 0;
+	struct table_entry *e, *next, **to;
 
-	if (value_size < 0)
-		return fail(l, -EINVAL, "record %u, byte %zu: no sizes of a key"
-				" (1 to %u) and a value (to %u)", i + 1, where,
-				KVD_KEY_MAX, KVD_VALUE_MAX);
-	if (l->end - l->at < key_size + value_size + 1)
-		return fail(l, -EINVAL, "record %u, byte %zu: cut short", i + 1,
-				where);
-	ret->prefix = prefix_of(l->at, (size_t)key_size);
-	ret->key = l->at;
-	ret->key_size = (uint32_t)key_size;
-	ret->value_size = (uint32_t)value_size;
-	l->at += key_size + value_size;
-	if (*l->at++ != '\n')
-		return fail(l, -EINVAL, "record %u, byte %zu: does not end"
-				" where its sizes say", i + 1, where);
+	grown.bucket = calloc((size_t)1 << bits, sizeof(struct table_entry *));
+	if (!grown.bucket)
+		return -ENOMEM;
+	for (size_t i = 0; i < buckets_n; i++)
+		for (e = t->bucket[i]; e; e = next) {
+			next = e->next;
+			to = &grown.bucket[bucket_of(&grown, e->hash)];
+			e->next = *to;
+			*to = e;
+		}
+	free(t->bucket);
+	*t = grown;
 	return 0;
 }
 
-static int
-load_records(struct loader *l, struct table *t)
+struct table_entry *
+table_find(const struct table *t, uint64_t hash, struct own_bytes key)
 {
-	static const char magic[] = "kvd-data 1 ";
-	/* the smallest record is "1 0\nk\n" */
-	int64_t n, records_max = (l->end - l->at) / 6;
-	int r, sorted = 1;
+	struct table_entry *e = t->bucket ? t->bucket[bucket_of(t, hash)] :
+		NULL;
 
-	if ((size_t)(l->end - l->at) < sizeof(magic) - 1 ||
-	    memcmp(l->at, magic, sizeof(magic) - 1) != 0)
-		return fail(l, -EINVAL, "does not start with \"%s\"", magic);
-	l->at += sizeof(magic) - 1;
-	n = number(l, records_max < UINT32_MAX ? records_max : UINT32_MAX,
-			'\n');
-	if (n < 0)
-		return fail(l, -EINVAL, "no number of records, or more than"
-				" fit into the file");
-	t->entry = malloc(n ? (size_t)n * sizeof(*t->entry) : 1);
-	if (!t->entry)
-		return fail(l, -ENOMEM, "no memory for %lld records",
-				(long long)n);
-	t->entries_n = (uint32_t)n;
-	for (uint32_t i = 0; i < t->entries_n; i++) {
-		r = load_record(l, i, &t->entry[i]);
-		if (r)
-			return r;
-		if (i && compare_entries(&t->entry[i - 1], &t->entry[i]) >= 0)
-			sorted = 0;
-	}
-	if (l->at != l->end)
-		return fail(l, -EINVAL, "byte %zu: more than the %u records"
-				" it announces", (size_t)(l->at - l->arena),
-				t->entries_n);
-	if (sorted)
-		return 0;
-	qsort(t->entry, t->entries_n, sizeof(*t->entry), compare_entries);
-	for (uint32_t i = 1; i < t->entries_n; i++)
-		if (compare_entries(&t->entry[i - 1], &t->entry[i]) == 0)
-			return fail(l, -EINVAL, "key \"%.*s\" comes twice",
-					(int)t->entry[i].key_size,
-					t->entry[i].key);
-	return 0;
-}
-
-/* Huge pages where there are any: most of a load's time is page faults. */
-static char *
-arena_alloc(size_t size)
-{
-	size_t huge = (size_t)2 << 20, whole = (size + huge - 1) & ~(huge - 1);
-	char *arena;
-
-	if (size < huge)
-		return malloc(size);
-	arena = aligned_alloc(huge, whole);
-	if (arena)
-		madvise(arena, whole, MADV_HUGEPAGE);
-	return arena;
-}
-
-static int
-read_all(struct loader *l, int fd, struct table *t)
-{
-	struct stat st;
-	ssize_t n;
-
-	if (fstat(fd, &st) != 0)
-		return fail(l, -errno, "%s", strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return fail(l, -EINVAL, "not a regular file");
-	if (st.st_size == 0)
-		return fail(l, -EINVAL, "empty");
-	if ((uint64_t)st.st_size > KVD_FILE_MAX)
-		return fail(l, -EFBIG, "larger than %zu bytes", KVD_FILE_MAX);
-	t->arena = arena_alloc((size_t)st.st_size);
-	if (!t->arena)
-		return fail(l, -ENOMEM, "no memory for its %lld bytes",
-				(long long)st.st_size);
-	while (t->arena_size < (size_t)st.st_size) {
-		n = read(fd, t->arena + t->arena_size,
-				(size_t)st.st_size - t->arena_size);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return fail(l, -errno, "%s", strerror(errno));
-		if (n == 0)
-			return fail(l, -EINVAL, "shrank while it was read");
-		t->arena_size += (size_t)n;
-	}
-	return 0;
+	while (e && !(e->hash == hash && e->key_size == key.size &&
+			!memcmp(e->key, key.data, key.size)))
+		e = e->next;
+	return e;
 }
 
 int
-table_load(const char *dir, const char *name, struct table *ret, char *why,
-		size_t why_size)
+table_insert(struct table *t, uint64_t hash, struct own_bytes key,
+		struct table_entry **ret)
 {
-	struct loader l = { .name = name, .why = why, .why_size = why_size };
-	struct table t = { 0 };
-	char path[PATH_MAX];
-	int fd, r;
+	struct table_entry *e, **to;
 
-	if (strlen(name) > KVD_NAME_MAX || snprintf(path, sizeof(path),
-			"%s/%s", dir, name) >= (int)sizeof(path))
-		return fail(&l, -ENAMETOOLONG, "name too long");
-	strcpy(t.name, name);
-	/* non-blocking, so that a FIFO is refused instead of waited for */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return fail(&l, -errno, "%s", strerror(errno));
-	r = read_all(&l, fd, &t);
-	close(fd);
-	if (!r) {
-		l.arena = l.at = t.arena;
-		l.end = t.arena + t.arena_size;
-		r = load_records(&l, &t);
+	if (!t->bucket || t->entries_n >> t->bits) {
+		/* a table that cannot grow goes on, if it is one */
+		if (resize(t, t->bucket ? t->bits + 1 : BITS_MIN) &&
+				!t->bucket)
+			return -ENOMEM;
 	}
-	if (r) {
-		table_fini(&t);
-		return r;
-	}
-	*ret = t;
+	e = calloc(1, sizeof(*e) + key.size);
+	if (!e)
+		return -ENOMEM;
+	e->hash = hash;
+	e->key_size = key.size;
+	memcpy(e->key, key.data, key.size);
+	to = &t->bucket[bucket_of(t, hash)];
+	e->next = *to;
+	*to = e;
+	t->entries_n++;
+	*ret = e;
 	return 0;
 }
 
-void
-table_fini(struct table *table)
+static void
+entry_free(struct table_entry *e)
 {
-	free(table->entry);
-	free(table->arena);
-	memset(table, 0, sizeof(*table));
+	value_fini(&e->value);
+	free(e);
+}
+
+void
+table_remove(struct table *t, struct table_entry *entry)
+{
+	struct table_entry **link = &t->bucket[bucket_of(t, entry->hash)];
+
+	while (*link != entry)
+		link = &(*link)->next;
+	*link = entry->next;
+	entry_free(entry);
+	t->entries_n--;
+	if (t->bits > BITS_MIN && t->entries_n < (uint64_t)1 << t->bits >> 3)
+		(void)resize(t, t->bits - 1);
+}
+
+void
+table_fini(struct table *t)
+{
+	struct table_entry *e, *next;
+
+	for (size_t i = 0; t->bucket && i < (size_t)1 << t->bits; i++)
+		for (e = t->bucket[i]; e; e = next) {
+			next = e->next;
+			entry_free(e);
+		}
+	free(t->bucket);
+	memset(t, 0, sizeof(*t));
+}
+
+/* Buckets that merged or split since @cursor was made do so at its bounds. */
+uint64_t
+table_scan(const struct table *t, uint64_t cursor, uint64_t entries_max,
+		void (*visit)(struct own_bytes key, const struct value *value,
+			void *arg), void *arg)
+{
+	uint64_t n = 0;
+	size_t i;
+
+	if (!t->bucket)
+		return 0;
+	for (i = bucket_of(t, cursor); i < (size_t)1 << t->bits &&
+			n < entries_max; i++)
+		for (struct table_entry *e = t->bucket[i]; e; e = e->next)
+			if (e->hash >= cursor) {
+				visit(own_bytes(e->key, e->key_size),
+						&e->value, arg);
+				n++;
+			}
+	return i >> t->bits ? 0 : (uint64_t)i << (64 - t->bits);
 }

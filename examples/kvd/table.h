@@ -1,66 +1,58 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * table.h - kvd's data set: one immutable table, sorted by key
+ * table.h - the hash table of the stores with locks
  *
- * The file, all of it, is the arena: entries point into what was read. Format,
- * in bytes, without anything before, between or after:
+ * Chained, a power of two of buckets in the order of their hashes: a bucket is
+ * found by the hash's first bits. So a scan has a hash for a cursor, which
+ * means the same place whatever the number of buckets.
  *
- *   kvd-data 1 <records>\n
- *   <key bytes> <value bytes>\n<key><value>\n      once per record
- *
- * Numbers are decimal. A key has 1 to KVD_KEY_MAX bytes, a value up to
- * KVD_VALUE_MAX, both of any kind. Records may come in any order, each key
- * once.
- *
- * Threads    A loaded table is never changed, so any number may read it.
- * Errors     0 or a negative errno, and a sentence for the user.
+ * Threads    None: the stores lock.
+ * Errors     0 or -ENOMEM.
  */
 #ifndef KVD_TABLE_H
 #define KVD_TABLE_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include <own/map.h>
 
-#define KVD_KEY_MAX	65536u
-#define KVD_VALUE_MAX	(1024u * 1024)
-#define KVD_FILE_MAX	((size_t)4 * 1024 * 1024 * 1024)
-#define KVD_NAME_MAX	255
+#include "value.h"
 
 struct table_entry {
-	uint64_t prefix;	/* first 8 bytes of the key, big-endian */
-	const char *key;	/* the value follows it */
-	uint32_t key_size;
-	uint32_t value_size;
+	struct table_entry *next;
+	uint64_t hash;
+	struct value value;
+	size_t key_size;
+	char key[];
 };
 
+/* All zero: an empty one. */
 struct table {
-	struct table_entry *entry;
-	char *arena;
-	size_t arena_size;
-	uint32_t entries_n;
-	char name[KVD_NAME_MAX + 1];
+	struct table_entry **bucket;
+	uint32_t bits;		/* 2^bits buckets */
+	uint64_t entries_n;
 };
+
+/* Of the process: the seed is random. */
+uint64_t table_hash(struct own_bytes key);
+
+/* NULL if there is none. */
+struct table_entry *table_find(const struct table *t, uint64_t hash,
+		struct own_bytes key);
+
+/* A zeroed value under a key that is not there. */
+int table_insert(struct table *t, uint64_t hash, struct own_bytes key,
+		struct table_entry **ret);
+void table_remove(struct table *t, struct table_entry *entry);
+void table_fini(struct table *t);
 
 /*
- * table_load - read the file @name in the directory @dir, both paths
- * @why: room for a sentence about what was wrong
+ * table_scan - visit about @entries_max entries from @cursor on
  *
- * @ret is written on success only; table_fini() frees what it points to.
+ * Returns where to go on, or 0 when all were visited. As own_map_scan(): what
+ * stays from the first call to the last is visited once.
  */
-int table_load(const char *dir, const char *name, struct table *ret, char *why,
-		size_t why_size);
-
-/* Accepts a table that is all zero; leaves one. */
-void table_fini(struct table *table);
-
-/* NULL if there is no such key. */
-const struct table_entry *table_find(const struct table *table,
-		const char *key, size_t key_size);
-
-static inline const char *
-table_value(const struct table_entry *entry)
-{
-	return entry->key + entry->key_size;
-}
+uint64_t table_scan(const struct table *t, uint64_t cursor,
+		uint64_t entries_max,
+		void (*visit)(struct own_bytes key, const struct value *value,
+			void *arg), void *arg);
 
 #endif
