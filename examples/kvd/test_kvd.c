@@ -54,7 +54,7 @@ every_command_replies_to_the_byte(void **state)
 		{ "PING a b", "-ERR wrong number of arguments for 'ping'"
 			" command\r\n" },
 		{ "ECHO hello", "$5\r\nhello\r\n" },
-		{ "ECHO", "-ERR wrong number of arguments for 'ECHO'"
+		{ "ECHO", "-ERR wrong number of arguments for 'echo'"
 			" command\r\n" },
 		{ "GET k007", "$14\r\nvalue 007 of A\r\n" },
 		{ "GET empty", "$0\r\n\r\n" },
@@ -62,15 +62,15 @@ every_command_replies_to_the_byte(void **state)
 		{ "GET k0070", "$-1\r\n" },
 		{ "GET \"a\\x00\\r\\n b\"", "$7\r\nstrange\r\n" },
 		{ "GET \"a\\x00\\r\\n c\"", "$-1\r\n" },
-		{ "GET a b", "-ERR wrong number of arguments for 'GET'"
+		{ "GET a b", "-ERR wrong number of arguments for 'get'"
 			" command\r\n" },
 		{ "MGET k000 none k499", "*3\r\n$14\r\nvalue 000 of A\r\n"
 			"$-1\r\n$14\r\nvalue 499 of A\r\n" },
-		{ "MGET", "-ERR wrong number of arguments for 'MGET'"
+		{ "MGET", "-ERR wrong number of arguments for 'mget'"
 			" command\r\n" },
 		{ "EXISTS k000 k000 none big", ":3\r\n" },
 		{ "DBSIZE", ":503\r\n" },
-		{ "COMMAND COUNT", ":14\r\n" },
+		{ "COMMAND COUNT", ":21\r\n" },
 		{ "COMMAND DOCS", "*0\r\n" },
 		{ "COMMAND INFO get none", "*2\r\n*6\r\n$3\r\nget\r\n:2\r\n"
 			"*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n$-1\r\n" },
@@ -94,10 +94,51 @@ every_command_replies_to_the_byte(void **state)
 		{ "CONFIG REWRITE", "-ERR CONFIG takes GET <pattern>... or"
 			" SET <name> <value>...\r\n" },
 		{ "HELLO 3", "-NOPROTO unsupported protocol version\r\n" },
-		{ "SET a b", "-ERR unknown command 'SET'\r\n" },
+		{ "NONE a b", "-ERR unknown command 'NONE'\r\n" },
+		{ "SET a 1 NX", "+OK\r\n" },
+		{ "SET a 2 NX", "$-1\r\n" },
+		{ "SET none 2 XX", "$-1\r\n" },
+		{ "SET a 2 NX XX", "-ERR syntax error\r\n" },
+		{ "SET a 2 EX", "-ERR syntax error\r\n" },
+		{ "SET a 2 EX x", "-ERR value is not an integer or out of"
+			" range\r\n" },
+		{ "SET a 2 EX 0", "-ERR invalid expire time in 'set' command"
+			"\r\n" },
+		{ "INCR a", ":2\r\n" },
+		{ "INCR fresh", ":1\r\n" },
+		{ "SET a 9223372036854775807", "+OK\r\n" },
+		{ "INCR a", "-ERR increment or decrement would overflow"
+			"\r\n" },
+		{ "SET a abc XX", "+OK\r\n" },
+		{ "INCR a", "-ERR value is not an integer or out of range"
+			"\r\n" },
+		{ "APPEND a def", ":6\r\n" },
+		{ "GET a", "$6\r\nabcdef\r\n" },
+		{ "APPEND later x", ":1\r\n" },
+		{ "APPEND big x", "-ERR string exceeds maximum allowed size"
+			" (proto-max-bulk-len)\r\n" },
+		{ "TTL a", ":-1\r\n" },
+		{ "TTL none", ":-2\r\n" },
+		{ "EXPIRE a 100", ":1\r\n" },
+		{ "TTL a", ":100\r\n" },
+		{ "EXPIRE none 100", ":0\r\n" },
+		{ "EXPIRE a x", "-ERR value is not an integer or out of range"
+			"\r\n" },
+		{ "SET a b", "+OK\r\n" },
+		{ "TTL a", ":-1\r\n" },
+		{ "EXPIRE a -1", ":1\r\n" },
+		{ "GET a", "$-1\r\n" },
+		{ "DEL a fresh later fresh", ":2\r\n" },
+		{ "SET \"\" none", "+OK\r\n" },
+		{ "GET \"\"", "$4\r\nnone\r\n" },
+		{ "SCAN x", "-ERR invalid cursor\r\n" },
+		{ "SCAN 0 COUNT 0", "-ERR syntax error\r\n" },
+		{ "SCAN 0 COUNT", "-ERR syntax error\r\n" },
+		{ "FLUSHALL", "+OK\r\n" },
+		{ "DBSIZE", ":0\r\n" },
 		{ "\"\\r\\nx\"", "-ERR unknown command '??x'\r\n" },
 		{ "RELOAD", "+OK\r\n" },
-		{ "RELOAD x", "-ERR wrong number of arguments for 'RELOAD'"
+		{ "RELOAD x", "-ERR wrong number of arguments for 'reload'"
 			" command\r\n" },
 	};
 	int fd = client_open();
@@ -141,12 +182,10 @@ commands_tell_about_the_server(void **state)
 	read_bulk(fd, text, sizeof(text));
 	assert_non_null(strstr(text, " name=it "));
 	request(fd, "COMMAND", "LIST", NULL);
-	expect(fd, "*14\r\n$3\r\nget\r\n$4\r\nmget\r\n");
-	for (int i = 0; i < 24; i++)
+	expect(fd, "*21\r\n$3\r\nget\r\n$3\r\nset\r\n");
+	for (int i = 0; i < 38; i++)
 		read_line(fd, line, sizeof(line));
-	assert_string_equal(line, "reload");
-	request(fd, "RANDOMKEY", NULL);
-	assert_true(read_bulk(fd, text, sizeof(text)) > 0);
+	assert_string_equal(line, "quit");
 	request(fd, "CLIENT", "ID", NULL);
 	read_line(fd, line, sizeof(line));
 	assert_true(line[0] == ':' && atoi(line + 1) > 0);
@@ -519,9 +558,9 @@ a_broken_file_leaves_the_data_set(void **state)
 	assert_int_equal(info("reloads_failed") - failed,
 			1 + sizeof(rows) / sizeof(rows[0]));
 	data_bytes("broken.kvd", "kvd-data 1 0\n", 13);
-	send_text(fd, "RELOAD\r\nDBSIZE\r\nGET k002\r\nRANDOMKEY\r\n"
+	send_text(fd, "RELOAD\r\nDBSIZE\r\nGET k002\r\n"
 			"CONFIG SET data a.kvd\r\nRELOAD\r\nDBSIZE\r\n");
-	expect(fd, "+OK\r\n:0\r\n$-1\r\n$-1\r\n+OK\r\n+OK\r\n:503\r\n");
+	expect(fd, "+OK\r\n:0\r\n$-1\r\n+OK\r\n+OK\r\n:503\r\n");
 	close(fd);
 }
 
@@ -585,7 +624,7 @@ a_client_that_does_not_read_is_closed(void **state)
 }
 
 static void
-a_large_mget_is_refused_before_it_is_built(void **state)
+a_large_mget_is_refused(void **state)
 {
 	int fd = client_open();
 
@@ -593,7 +632,7 @@ a_large_mget_is_refused_before_it_is_built(void **state)
 	send_text(fd, "*66\r\n$4\r\nMGET\r\n");
 	for (int i = 0; i < 65; i++)
 		send_text(fd, "$3\r\nbig\r\n");
-	expect(fd, "-ERR reply of 68157440 bytes, at most 67108864\r\n");
+	expect(fd, "-ERR reply of more than 67108864 bytes\r\n");
 	request(fd, "PING", NULL);
 	expect(fd, "+PONG\r\n");
 	close(fd);
@@ -751,6 +790,63 @@ sigusr1_dumps_and_serving_goes_on(void **state)
 	assert_true(lseek(log_fd, 0, SEEK_END) > before);
 }
 
+/* Other keys come and go between the calls, so that tables grow and shrink. */
+static void
+scan_returns_every_key_that_stays(void **state)
+{
+	char cursor[64] = "0", line[64], key[128];
+	int seen[RECORDS] = { 0 }, fd = client_open(), round = 0;
+
+	(void)state;
+	request(fd, "RELOAD", NULL);
+	expect(fd, "+OK\r\n");
+	do {
+		for (int i = 0; i < 100; i++) {
+			snprintf(key, sizeof(key), "x%d", round / 2 * 100 + i);
+			if (round & 1)
+				request(fd, "DEL", key, NULL);
+			else
+				request(fd, "SET", key, "v", NULL);
+			expect(fd, round & 1 ? ":1\r\n" : "+OK\r\n");
+		}
+		round++;
+		request(fd, "SCAN", cursor, "COUNT", "7", NULL);
+		expect(fd, "*2\r\n");
+		read_bulk(fd, cursor, sizeof(cursor));
+		read_line(fd, line, sizeof(line));
+		for (int n = atoi(line + 1); n > 0; n--) {
+			read_bulk(fd, key, sizeof(key));
+			if (*key == 'k')
+				seen[atoi(key + 1)]++;
+		}
+	} while (strcmp(cursor, "0") != 0);
+	for (int i = 0; i < RECORDS; i++)
+		assert_int_equal(seen[i], 1);
+	request(fd, "RELOAD", NULL);
+	expect(fd, "+OK\r\n");
+	close(fd);
+}
+
+static void
+expired_keys_go_by_themselves(void **state)
+{
+	time_t end = time(NULL) + WAIT_S;
+	char line[64];
+	int fd = client_open();
+
+	(void)state;
+	request(fd, "SET", "soon", "v", "EX", "1", NULL);
+	expect(fd, "+OK\r\n");
+	do {
+		request(fd, "DBSIZE", NULL);
+		read_line(fd, line, sizeof(line));
+	} while (strcmp(line, ":503") != 0 && time(NULL) < end);
+	assert_string_equal(line, ":503");
+	request(fd, "GET", "soon", NULL);
+	expect(fd, "$-1\r\n");
+	close(fd);
+}
+
 /* Clients in every state are there when the server ends: see group_teardown */
 static void
 clients_are_left_for_the_end(void **state)
@@ -773,12 +869,12 @@ wrong_options_are_refused(void **state)
 {
 	(void)state;
 	assert_int_equal(server_run("--help", NULL, NULL, NULL), 0);
-	assert_int_equal(server_run("--port", "0", NULL, NULL), 2);
 	assert_int_equal(server_run("--port", "65536", NULL, NULL), 2);
 	assert_int_equal(server_run("--port", "x", NULL, NULL), 2);
 	assert_int_equal(server_run("--threads", "0", NULL, NULL), 2);
 	assert_int_equal(server_run("--maxclients", "0", NULL, NULL), 2);
 	assert_int_equal(server_run("--store", "none", NULL, NULL), 2);
+	assert_int_equal(server_run("--policy", "none", NULL, NULL), 2);
 	assert_int_equal(server_run("--none", NULL, NULL, NULL), 2);
 	assert_int_equal(server_run("--data", "x", "y", NULL), 2);
 	assert_int_equal(server_run("--data", "/nowhere/x", NULL, NULL), 1);
@@ -807,11 +903,13 @@ run_store(const char *name)
 		cmocka_unit_test(a_broken_file_leaves_the_data_set),
 		cmocka_unit_test(a_reply_outlives_its_data_set),
 		cmocka_unit_test(a_client_that_does_not_read_is_closed),
-		cmocka_unit_test(a_large_mget_is_refused_before_it_is_built),
+		cmocka_unit_test(a_large_mget_is_refused),
 		cmocka_unit_test(no_reply_mixes_two_data_sets),
 		cmocka_unit_test(replaced_data_sets_are_freed),
 		cmocka_unit_test(sighup_reads_the_file_again),
 		cmocka_unit_test(sigusr1_dumps_and_serving_goes_on),
+		cmocka_unit_test(scan_returns_every_key_that_stays),
+		cmocka_unit_test(expired_keys_go_by_themselves),
 		cmocka_unit_test(clients_are_left_for_the_end),
 	};
 
@@ -823,7 +921,9 @@ run_store(const char *name)
 int
 main(void)
 {
-	static const char *const stores[] = { "own", "rwlock", "mutex", "gil" };
+	static const char *const stores[] = {
+		"own", "sharded", "rwlock", "mutex", "gil",
+	};
 	static const struct CMUnitTest options[] = {
 		cmocka_unit_test(wrong_options_are_refused),
 	};
