@@ -13,6 +13,7 @@ EXTRA_DIST += \
 own_man3 = \
 	%D%/man/own_cell.3 \
 	%D%/man/own_handle.3 \
+	%D%/man/own_map.3 \
 	%D%/man/own_reclaim.3 \
 	%D%/man/own_report.3
 dist_man_MANS = $(own_man3) %D%/man/libown.7
@@ -20,7 +21,7 @@ dist_man_MANS = $(own_man3) %D%/man/libown.7
 # Each function finds its page by its own name: a page that includes the other.
 # The names are those of the page's synopsis.
 own_man3_names = sed -n -e '/^\.Sh SYNOPSIS/,/^\.Sh DESCRIPTION/ \
-	s/^\.Fn \(own_[a-z_]*\).*/\1/p' $(srcdir)/$$page | sort -u | \
+	s/^\.Fn \(own_[a-z0-9_]*\).*/\1/p' $(srcdir)/$$page | sort -u | \
 	grep -v "^$$name$$"
 own_man3_each = for page in $(own_man3); do \
 	name=`basename $$page .3`; for f in `$(own_man3_names)`; do
