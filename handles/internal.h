@@ -342,10 +342,11 @@ void own_i_word_outlast(struct own_i_record *self, struct own_i_slot s,
 		uint64_t *word);
 /* An object that is held may be biased from now on, if it has no writer. */
 void own_i_word_bias(uint64_t *word);
-/* Sets WRITER; orphan_ok: takes an orphan, and nothing else */
+/* Sets WRITER; orphan_ok: takes an orphan, and nothing else; bars: the kinds
+ * of the thread's own handles on the word that WRITER's owner waits for */
 int own_i_word_take(struct own_i_record *self, struct own_i_slot s,
 		uint64_t *word, uint64_t deadline_ns, int orphan_ok,
-		uint64_t *ret_seen);
+		unsigned bars, uint64_t *ret_seen);
 /* Waits for readers; except: a slot of the caller's that may HOLD or count */
 int own_i_word_drain(struct own_i_record *self, struct own_i_slot s,
 		uint64_t *word, uint64_t seen, uint64_t deadline_ns,

@@ -228,7 +228,8 @@ own_i_word_uncount(uint64_t *word)
 
 int
 own_i_word_take(struct own_i_record *self, struct own_i_slot s, uint64_t *word,
-		uint64_t deadline_ns, int orphan_ok, uint64_t *ret_seen)
+		uint64_t deadline_ns, int orphan_ok, unsigned bars,
+		uint64_t *ret_seen)
 {
 	int r, slept = 0, looked = 0, spun = 0, gave_way = 0;
 	uint64_t w, next;
@@ -275,8 +276,7 @@ again:
 			/* a share of its own as well: WRITER's owner waits
 			 * for that, and must not be the one who is told */
 			looked = 1;
-			if (own_i_slot_find(self, word, OWN_I_WRITES |
-					OWN_I_READS, s.meta, NULL))
+			if (own_i_slot_find(self, word, bars, s.meta, NULL))
 				return own_i_refuse(self, s, word, "unique",
 						-EDEADLK);
 		}
@@ -466,7 +466,7 @@ own_i_word_claim(struct own_i_record *self, struct own_i_slot s,
 		r = refused_early(self, s, word);
 	if (!r)
 		r = own_i_word_take(self, s, word, deadline_ns, orphan_ok,
-				&seen);
+				OWN_I_WRITES | OWN_I_READS, &seen);
 	if (!r) {
 		r = own_i_word_drain(self, s, word, seen, deadline_ns, NULL);
 		if (r)

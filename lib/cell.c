@@ -178,7 +178,8 @@ take(struct own_i_record *self, struct own_cell *cell, struct own_i_slot s,
 		uint64_t deadline_ns)
 {
 	uint64_t seen;
-	int r = own_i_word_take(self, s, &cell->word, deadline_ns, 0, &seen);
+	int r = own_i_word_take(self, s, &cell->word, deadline_ns, 0,
+			OWN_I_WRITES, &seen);
 
 	own_i_wait_end(self);
 	if (r)

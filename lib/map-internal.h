@@ -17,7 +17,7 @@
 #define OWN_I_STEP	2u		/* cells that one change migrates */
 #else
 #define OWN_I_LINE	8u
-#define OWN_I_STRIPES	8u
+#define OWN_I_STRIPES	4u
 #define OWN_I_STEP	64u
 #endif
 #define OWN_I_LINES_MAX	(UINT64_C(1) << 36)

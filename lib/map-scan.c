@@ -534,6 +534,7 @@ share_least(struct own_map *map, struct own_i_record *self, uint64_t hash,
 }
 
 /* All entries of one hash; keys that share it are visited in their order. */
+OWN_UNTRACKED("a handle that a loop moves, and lends to a callback")
 static int
 group_visit(struct own_map *map, struct own_i_record *self, uint64_t hash,
 		own_map_visit_fn fn, void *arg, uint64_t deadline_ns,

@@ -249,7 +249,9 @@ own_entry(struct own_map *map, struct own_i_record *self, struct own_i_slot s,
 			own_i_slot_kind(s, OWN__HOW_GATED);
 		return r;
 	}
-	r = own_i_word_take(self, s, &entry->word, deadline_ns, 0, &seen);
+	/* a share of its own bars nothing: readers are not waited for */
+	r = own_i_word_take(self, s, &entry->word, deadline_ns, 0,
+			OWN_I_WRITES, &seen);
 	own_i_wait_end(self);
 	if (r)
 		own_i_slot_free(s);

@@ -176,8 +176,6 @@ operate(struct stress_thread *t, struct group *g, unsigned me, unsigned key,
 	struct linear_op *op;
 	int r;
 
-	if (kind == K_UPGRADE && policy == OWN_VERSIONED)
-		kind = K_READ;
 	if (kind == K_UPGRADE || (kind == K_TAKE && policy == OWN_VERSIONED))
 		form = BARE;
 	if (stress_one_in(t, 8))
