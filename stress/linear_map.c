@@ -2,9 +2,6 @@
 /*
  * linear_map.c - own/map.h, recorded, an entry at a time
  *
- * Upgrades of versions are left out: beside another writer the map answers
- * -EDEADLK, where own/handle.h says -EBUSY.
- *
  * Beside what is recorded each thread puts and removes entries of its own, so
  * that the tables grow, shrink and are rebuilt under the recorded ones. Whole-
  * map handles would be a reason for -EBUSY that the history of a key does not
