@@ -387,6 +387,9 @@ whole(struct own_i_record *self, struct own_i_slot s, uintptr_t mode,
 					OWN__SEQ_CST);
 	}
 	if (!r) {
+		/* D4: an edge of deadlock checks, after the CAS */
+		own__store(&s.meta->container, (uintptr_t)gate | OWN_I_MAP |
+				mode, OWN__RELEASE);
 		r = gate_drain(self, s, gate, mask, waits, text, deadline_ns);
 		if (r)
 			own_i_gate_leave(gate, mode);

@@ -19,6 +19,7 @@
 #include "lib/map-internal.h"
 
 #define HASHES_MAX	64u	/* of a line, looked for at once */
+#define GROUP_MAX	16u	/* entries of one hash, held at once */
 
 /* ---- life ---- */
 
@@ -96,15 +97,23 @@ require_unheld(struct own_map *map)
 		"own_map_destroy: a handle of the map is out";
 
 	own_i_heavy_fence();
-	OWN_I_EACH_RECORD(record) {
-		struct own__slot *slot = own_i_slot_find_mode(record,
-				&map->whole.gate, OWN_I_IS | OWN_I_IX |
-				OWN_I_S | OWN_I_X, NULL, NULL);
+	OWN_I_EACH_RECORD(record)
+		OWN_I_EACH_BLOCK(b, record)
+			for (unsigned i = 0; i < OWN__SLOTS; i++) {
+				/* S1, S2: seq_cst, for the fallback */
+				uintptr_t object = own__load(&b->s.object[i],
+						OWN__SEQ_CST);
+				/* acquire: pairs with own_i_slot_take() */
+				uintptr_t c = own__load(&b->s.slot[i].container,
+						OWN__ACQUIRE);
 
-		if (slot)
-			own_i_fault_held(text, record, slot,
-					(uintptr_t)&map->whole.gate);
-	}
+				if (object && (c & OWN_I_MAP) &&
+						OWN_I_GATE(c) ==
+						&map->whole.gate)
+					own_i_fault_held(text, record,
+							&b->s.slot[i],
+							object & ~OWN__NOTE);
+			}
 	/* W1: acquire, pairs with own_i_gate_leave() */
 	own_require((own__load(&map->whole.gate, OWN__ACQUIRE) &
 			OWN_I_GATE_HELD) == 0, text, NULL);
@@ -217,8 +226,9 @@ whole(struct own_map *map, uintptr_t mode, uint64_t deadline_ns,
 
 	own_require(map && map->whole.state == OWN__CELL_LIVE,
 			"map is not created, or destroyed", site);
-	if (!self || own_i_slot_take(self, (void *)((uintptr_t)map | OWN_I_MAP |
-			mode), site, &s))
+	/* the mode comes when the gate is set: who only asks bars nobody */
+	if (!self || own_i_slot_take(self, (void *)((uintptr_t)map |
+			OWN_I_MAP), site, &s))
 		return -ENOMEM;
 	own_i_slot_kind(s, OWN__HOW_TRYING);
 	own_i_slot_store(s, (uintptr_t)&map->whole.gate | OWN__NOTE);
@@ -533,29 +543,66 @@ share_least(struct own_map *map, struct own_i_record *self, uint64_t hash,
 	return r;
 }
 
-/* All entries of one hash; keys that share it are visited in their order. */
-OWN_UNTRACKED("a handle that a loop moves, and lends to a callback")
+/* Shares of the next entries of one hash, GROUP_MAX at most, or none. */
+OWN_UNTRACKED("an array of handles")
+static int
+group_take(struct own_map *map, struct own_i_record *self, uint64_t hash,
+		const struct own_shared *above, uint64_t deadline_ns,
+		const struct own_site *site,
+		struct own_shared group[GROUP_MAX], unsigned *ret_n)
+{
+	unsigned n = 0, there = 2;
+	int r = 0;
+
+	while (!r && n < GROUP_MAX && there > 1) {
+		r = share_least(map, self, hash, n ? &group[n - 1] : above,
+				deadline_ns, site, &group[n], &there);
+		if (r || !group[n].object)
+			break;
+		n++;
+	}
+	while (r && n > 0)
+		own_shared_release(&group[--n]);
+	*ret_n = n;
+	return r;
+}
+
+/*
+ * All entries of one hash, nearly always one: keys that share it are visited
+ * together, since a cursor cannot stand between them, in their order. *ret_n:
+ * how many; if it is refused, none, unless there are more than GROUP_MAX.
+ */
+OWN_UNTRACKED("an array of handles")
 static int
 group_visit(struct own_map *map, struct own_i_record *self, uint64_t hash,
 		own_map_visit_fn fn, void *arg, uint64_t deadline_ns,
 		const struct own_site *site, int *ret_refused)
 {
-	struct own_shared above = { NULL, 0 }, entry = { NULL, 0 };
-	unsigned n = 2;
-	int r = 0;
+	struct own_shared group[GROUP_MAX] = { { NULL, 0 } };
+	struct own_shared above = { NULL, 0 };
+	unsigned n = GROUP_MAX;
+	int r, result = 0;
 
-	while (!r && n > 1) {
-		r = share_least(map, self, hash, &above, deadline_ns, site,
-				&entry, &n);
-		*ret_refused = r != 0;
+	*ret_refused = 0;
+	while (n == GROUP_MAX) {
+		r = group_take(map, self, hash, &above, deadline_ns, site,
+				group, &n);
 		own_shared_release(&above);
-		if (r || !entry.object)
-			break;
-		own_shared_move(&above, &entry);
-		r = fn(&above, arg);
+		if (r) {
+			*ret_refused = 1;
+			return r;
+		}
+		for (unsigned i = 0; i < n; i++) {
+			r = fn(&group[i], arg);
+			if (!result)
+				result = r;
+			if (i + 1 == GROUP_MAX)
+				own_shared_move(&above, &group[i]);
+			own_shared_release(&group[i]);
+		}
 	}
 	own_shared_release(&above);
-	return r;
+	return result;
 }
 
 int

@@ -500,6 +500,9 @@ OWN_API OWN_MUST_CHECK int own_map_swap(const struct own_unique *one,
  * of a call is bounded by entries_max and the length of a probe chain.
  * Returns 0, or what @fn returned if that is not 0 (the entry counts as
  * visited), or an error of own_map_share(); the cursor says where to go on.
+ * Keys whose hashes are equal, by a poor hash of the user's, are visited in one
+ * call, also when @fn asks for its end; beyond 16 of them, a refusal in between
+ * starts these keys over.
  */
 typedef int (*own_map_visit_fn)(const struct own_shared *entry, void *arg);
 OWN_API OWN_MUST_CHECK int own__map_scan(struct own_map *map,
