@@ -387,6 +387,9 @@ whole(struct own_i_record *self, struct own_i_slot s, uintptr_t mode,
 					OWN__SEQ_CST);
 	}
 	if (!r) {
+		/* the wait for X is over before others wait for this: the next
+		 * owner of X would be a cycle with it */
+		own_i_wait_end(self);
 		/* D4: an edge of deadlock checks, after the CAS */
 		own__store(&s.meta->container, (uintptr_t)gate | OWN_I_MAP |
 				mode, OWN__RELEASE);
