@@ -146,6 +146,9 @@ enter_counted(struct own_i_record *self, struct own_i_slot s, uint64_t *gate,
 			OWN_I_S | OWN_I_X, s.meta, NULL) != NULL;
 	int ix = own_i_slot_find_mode(self, gate, OWN_I_IX | OWN_I_X, s.meta,
 			NULL) != NULL;
+	/* G3: whom it waits for; what it passes is no edge of a cycle */
+	uintptr_t waits = (any ? 0 : OWN_I_X) |
+		(mode == OWN_I_IS || ix ? 0 : OWN_I_S);
 	int r = 0;
 	uint64_t w;
 
@@ -157,8 +160,7 @@ enter_counted(struct own_i_record *self, struct own_i_slot s, uint64_t *gate,
 		/* W1: acquire, for a gate that opens */
 		w = own__load(gate, OWN__ACQUIRE);
 		if (!passes(w, mode, any, ix)) {
-			r = gate_wait(self, s, gate, w, mode == OWN_I_IS
-					? OWN_I_X : OWN_I_X | OWN_I_S, text,
+			r = gate_wait(self, s, gate, w, waits, text,
 					deadline_ns);
 			continue;
 		}
