@@ -6,6 +6,7 @@ if !MODEL
 stress_programs += \
 	%D%/cell_stress \
 	%D%/linear_stress \
+	%D%/map_stress \
 	%D%/refcount_stress
 %C%_cell_stress_SOURCES = \
 	%D%/cell_exclusive.c \
@@ -30,6 +31,16 @@ stress_programs += \
 	%D%/linear_value.c \
 	%D%/linear_value.h \
 	%D%/linear_wrong.c
+%C%_map_stress_SOURCES = \
+	%D%/driver.c \
+	%D%/driver.h \
+	%D%/map_churn.c \
+	%D%/map_growth.c \
+	%D%/map_keys.c \
+	%D%/map_lives.c \
+	%D%/map_stress.c \
+	%D%/map_stress.h \
+	%D%/map_whole.c
 %C%_refcount_stress_SOURCES = \
 	%D%/driver.c \
 	%D%/driver.h \
