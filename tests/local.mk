@@ -19,6 +19,7 @@ unit_programs = \
 	%D%/test_cell \
 	%D%/test_deadlock \
 	%D%/test_handle \
+	%D%/test_map \
 	%D%/test_rcu \
 	%D%/test_reclaim \
 	%D%/test_report \
@@ -39,6 +40,8 @@ TESTS += $(unit_programs)
 %C%_test_deadlock_LDADD = $(unit_libs)
 %C%_test_handle_SOURCES = %D%/test_handle.c $(unit_support)
 %C%_test_handle_LDADD = $(unit_libs)
+%C%_test_map_SOURCES = %D%/test_map.c %D%/map_support.h $(unit_support)
+%C%_test_map_LDADD = $(unit_libs)
 %C%_test_rcu_SOURCES = %D%/test_rcu.c $(unit_support)
 %C%_test_rcu_LDADD = $(unit_libs)
 %C%_test_reclaim_SOURCES = %D%/test_reclaim.c $(unit_support)
