@@ -170,7 +170,8 @@ fill_one(struct stress_thread *t, struct mine *me)
 		item_look(t, own_shared_get(&h), key);
 	own_shared_release(&h);
 	if (me->filled[i]) {
-		me->filled[i] = SOMEHOW(t, REMOVE, ANY, map, key) != 0;
+		me->filled[i] = SOMEHOW(t, REMOVE, ANY, map, key,
+				.shared = NULL) != 0;
 		return;
 	}
 	item_make(t, map, key, 0, &u);
@@ -181,7 +182,7 @@ fill_one(struct stress_thread *t, struct mine *me)
 void
 keys_thread(struct stress_thread *t)
 {
-	struct mine me = { { 0 } };
+	struct mine me = { .changes = { 0 } };
 
 	while (stress_running(t)) {
 		uint64_t key = stress_below(t, KEYS_N);
