@@ -73,6 +73,7 @@ cell_of(struct store *store)
 }
 
 /* An owned set with an empty map. */
+OWN_UNTRACKED("a handle that is kept in, or passed by, a structure")
 static int
 set_make(uint32_t policy, uint64_t entries_expected, struct own_unique *ret)
 {
@@ -90,6 +91,7 @@ set_make(uint32_t policy, uint64_t entries_expected, struct own_unique *ret)
 	return r;
 }
 
+OWN_UNTRACKED("a handle that is kept in, or passed by, a structure")
 static int
 create(uint32_t policy, struct store **ret)
 {
@@ -185,6 +187,7 @@ keep(struct store *store, struct view *view, struct own_shared *ret)
 	return r;
 }
 
+OWN_UNTRACKED("a handle that is kept in, or passed by, a structure")
 static int
 edit(struct store *store, struct view *view, struct own_bytes key,
 		enum when when, edit_fn fn, void *arg)
@@ -237,6 +240,7 @@ edit_set(struct value *value, bool absent, void *arg)
 }
 
 /* A claim would copy bytes that SET throws away: bring a new object instead. */
+OWN_UNTRACKED("a handle that is kept in, or passed by, a structure")
 static int
 set_new_version(struct own_map *map, struct own_bytes key,
 		struct setting *to)
@@ -264,6 +268,7 @@ set(struct store *store, struct view *view, struct own_bytes key,
 	return edit(store, view, key, when, edit_set, &to);
 }
 
+OWN_UNTRACKED("a handle that is kept in, or passed by, a structure")
 static int
 remove_key(struct store *store, struct view *view, struct own_bytes key)
 {
@@ -279,6 +284,7 @@ remove_key(struct store *store, struct view *view, struct own_bytes key)
  * Between a look and the removal of what was seen nobody may put a new value:
  * so the map as a whole is claimed for that long.
  */
+OWN_UNTRACKED("a handle that is kept in, or passed by, a structure")
 static void
 drop_expired(struct store *store, struct view *view, struct own_bytes key)
 {
@@ -301,6 +307,7 @@ struct visit {
 	void *arg;
 };
 
+OWN_UNTRACKED("a handle that is kept in, or passed by, a structure")
 static int
 visit_entry(const struct own_shared *entry, void *arg)
 {
@@ -359,6 +366,7 @@ fill(struct own_map *map, const struct data *data)
 	return r;
 }
 
+OWN_UNTRACKED("a handle that is kept in, or passed by, a structure")
 static int
 load(struct store *store, const struct data *data)
 {
