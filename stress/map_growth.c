@@ -66,28 +66,24 @@ put_one(struct stress_thread *t, struct own_map *map, uint64_t key, int there)
 static void
 wave(struct stress_thread *t, struct own_map *map)
 {
-	uint64_t n = wave_n / t->threads_n + 1;
-	uint64_t from = WAVE_FROM + t->index * n, step = n - 1;
+	uint64_t keys_n = wave_n / t->threads_n + 1, n, turn;
+	uint64_t from = WAVE_FROM + t->index * keys_n;
 	struct key k;
 
-	for (uint64_t i = 0; i < n && stress_running(t); i++) {
-		put_one(t, map, from + i, 0);
+	for (n = 0; n < keys_n && stress_running(t); n++) {
+		put_one(t, map, from + n, 0);
 		if (stress_one_in(t, 8)) {
-			find(t, map, from + stress_below(t, (unsigned)i + 1),
+			find(t, map, from + stress_below(t, (unsigned)n + 1),
 					1);
 			find(t, map, stress_below(t, STAY_N), 1);
 		}
 		if (stress_one_in(t, 64))
-			put_one(t, map, from + i, 1);
-		if (i + 1 == n || !stress_running(t)) {
-			n = step = i + 1;
-			break;
-		}
+			put_one(t, map, from + n, 1);
 	}
-	/* from the end, from the start, or in any other turn */
-	step = stress_below(t, (unsigned)n);
+	/* beginning with any of them */
+	turn = stress_below(t, (unsigned)n);
 	for (uint64_t i = 0; i < n; i++) {
-		uint64_t key = from + (i + step) % n;
+		uint64_t key = from + (i + turn) % n;
 
 		stress_op(t, K_REMOVE);
 		must(t, own_map_remove(map, key_of(key, &k)), "remove");
