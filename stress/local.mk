@@ -35,6 +35,7 @@ stress_programs += \
 	%D%/driver.c \
 	%D%/driver.h \
 	%D%/map_churn.c \
+	%D%/map_gate.c \
 	%D%/map_growth.c \
 	%D%/map_keys.c \
 	%D%/map_lives.c \

@@ -183,6 +183,8 @@ judge(struct stress_thread *t, unsigned form, uint64_t deadline_ns, int r,
 				stress_count(t, K_ABSENT);
 			if (r == -EEXIST)
 				stress_count(t, K_TAKEN);
+			if (r == -EDEADLK)
+				stress_count(t, K_DEADLOCK);
 			return r;
 		}
 	own_conflict_text(own_conflict_last(), why, sizeof why);
@@ -346,6 +348,26 @@ static const struct stress_case cases[] = {
 		.setup = scans_setup,
 		.thread = scans_thread,
 		.finish = scans_finish,
+	}, {
+		.name = "gate",
+		.what = "entries coupled and the whole asked for; nobody hangs",
+		.kinds = kinds, .kinds_n = KINDS_N,
+		.required = BIT3(SHARE) | BIT3(CLAIM) | BIT3(SHARE_ALL) |
+			BIT3(CLAIM_ALL) | BIT(COUPLED) | BIT(BUSY) |
+			BIT(DOWNGRADE) | BIT(UPGRADED),
+		.threads_times = 4,
+		.setup = gate_setup,
+		.thread = gate_thread,
+		.finish = gate_finish,
+	}, {
+		.name = "cycles",
+		.what = "the same in no order: one of a cycle is told",
+		.kinds = kinds, .kinds_n = KINDS_N,
+		.required = BIT(COUPLED) | BIT(DEADLOCK),
+		.threads_times = 4,
+		.setup = cycles_setup,
+		.thread = gate_thread,
+		.finish = gate_finish,
 	}, {
 		.name = "lives",
 		.what = "threads that end with handles of a map in hand",

@@ -40,7 +40,7 @@
 	X(CLEAR, "clear") X(SWAP, "swap") X(GREW, "migrations seen")	\
 	X(COUPLED, "coupled") X(ABSENT, "-ENOENT") X(TAKEN, "-EEXIST")	\
 	X(BUSY, "-EBUSY") X(TIMEDOUT, "-ETIMEDOUT")			\
-	X(OWN_CONFLICT, "own conflict") X(DEADLOCK, "cycle")		\
+	X(OWN_CONFLICT, "own conflict") X(DEADLOCK, "-EDEADLK")		\
 	X(OWNERDEAD, "-EOWNERDEAD") X(THREAD, "thread")			\
 	X(LEFT_SHARED, "left a shared handle")				\
 	X(LEFT_DRAFT, "left a draft") X(LEFT_MADE, "left a new entry")	\
@@ -148,6 +148,10 @@ void storms_finish(unsigned threads_n);
 void scans_setup(unsigned threads_n);
 void scans_thread(struct stress_thread *t);
 void scans_finish(unsigned threads_n);
+void gate_setup(unsigned threads_n);
+void cycles_setup(unsigned threads_n);
+void gate_thread(struct stress_thread *t);
+void gate_finish(unsigned threads_n);
 void map_lives_setup(unsigned threads_n);
 void map_lives_thread(struct stress_thread *t);
 void map_lives_finish(unsigned threads_n);
