@@ -20,6 +20,7 @@ unit_programs = \
 	%D%/test_deadlock \
 	%D%/test_handle \
 	%D%/test_map \
+	%D%/test_map_held \
 	%D%/test_rcu \
 	%D%/test_reclaim \
 	%D%/test_report \
@@ -42,6 +43,9 @@ TESTS += $(unit_programs)
 %C%_test_handle_LDADD = $(unit_libs)
 %C%_test_map_SOURCES = %D%/test_map.c %D%/map_support.h $(unit_support)
 %C%_test_map_LDADD = $(unit_libs)
+%C%_test_map_held_SOURCES = %D%/test_map_held.c %D%/map_support.h \
+	$(unit_support)
+%C%_test_map_held_LDADD = $(unit_libs)
 %C%_test_rcu_SOURCES = %D%/test_rcu.c $(unit_support)
 %C%_test_rcu_LDADD = $(unit_libs)
 %C%_test_reclaim_SOURCES = %D%/test_reclaim.c $(unit_support)

@@ -694,6 +694,23 @@ taken_object_goes_into_no_cell(void **state)
 }
 
 static void
+new_object_may_go_into_a_cell_instead(void **state)
+{
+	struct own_unique u = { 0 };
+	struct own_cell cell;
+
+	begin(KIND(state));
+	item_cell(&cell, KIND(state)->policy, 5, &ended);
+	assert_int_equal(own_map_new(map, KEY(1), &u), 0);
+	*item_edit(&u) = (struct item) { 1, 1, &ended };
+	assert_int_equal(own_cell_replace(&cell, &u), 0);
+	assert_int_equal(item_value(&cell), 1);
+	assert_true(is_absent(map, KEY(1)));
+	own_cell_destroy(&cell);
+	finish(2);
+}
+
+static void
 taken_object_is_owned_with_its_key(void **state)
 {
 	uint64_t deadline_ns = own_deadline_ns(LONG_NS);
@@ -933,6 +950,7 @@ static const struct CMUnitTest tests[] = {
 	TEST_MAP(new_object_under_another_key_is_moved),
 	TEST_MAP(new_object_may_be_refused_and_released),
 	TEST_MAP(taken_object_goes_into_no_cell),
+	TEST_MAP(new_object_may_go_into_a_cell_instead),
 	TEST_MAP(taken_object_is_owned_with_its_key),
 	TEST_MAP(taken_object_may_be_put_back),
 	TEST_VERSIONED(versioned_take_refuses_who_holds_anything),
