@@ -29,6 +29,8 @@
 #define READS_SAMPLE	64u	/* counted shares a sample stands for */
 #define READS_PER_CLAIM	256u	/* above, a map is mostly read */
 #define CLAIM_COST_NS	16u
+/* of a claim: no errno, since the type's copy may return any */
+#define LOOK_AGAIN	1
 
 static int
 is_versioned(const struct own_map *map)
@@ -340,7 +342,7 @@ claim_once(struct own_map *map, struct own_i_record *self, struct own_bytes key,
 	*r = own_entry(map, self, *s, entry, deadline_ns, orphan_ok);
 	if (*r) {
 		/* DEAD: the key is looked up again */
-		*r = *r == -ENOENT ? -EAGAIN : *r;
+		*r = *r == -ENOENT ? LOOK_AGAIN : *r;
 		return NULL;
 	}
 	return lend(map, *s, entry, r);
@@ -377,7 +379,7 @@ claim_or_new_once(struct own_map *map, struct own_i_record *self,
 	/* what another thread is making is waited for like any other */
 	*r = own_entry(map, self, *s, entry, deadline_ns, 0);
 	if (*r) {
-		*r = *r == -ENOENT ? -EAGAIN : *r;
+		*r = *r == -ENOENT ? LOOK_AGAIN : *r;
 		return NULL;
 	}
 	*ret_made = 0;
@@ -411,7 +413,7 @@ own__map_claim(struct own_map *map, struct own_bytes key, uint64_t deadline_ns,
 				site, fresh, &s, &is_made, r)
 			: claim_once(map, self, key, deadline_ns, site, 0, &s,
 				r);
-	} while (*r == -EAGAIN);
+	} while (*r == LOOK_AGAIN);
 	if (fresh && !is_made)
 		own_i_object_discard(own_i_payload(fresh));
 	if (!payload)
@@ -437,7 +439,7 @@ own__map_orphan_claim(struct own_map *map, struct own_bytes key,
 		return NULL;
 	do
 		payload = claim_once(map, self, key, OWN__TRY, site, 1, &s, r);
-	while (*r == -EAGAIN);
+	while (*r == LOOK_AGAIN);
 	if (payload)
 		*ret_how = own_i_slot_how(s);
 	return payload;

@@ -136,7 +136,7 @@ claim_returns_what_copy_does(void **state)
 		.name = "item", .size = sizeof(struct item),
 		.copy = copy_fails, .fini = item_fini,
 	};
-	static const int errors[] = { -ENOMEM, -EIO, -ENOENT };
+	static const int errors[] = { -ENOMEM, -EIO, -EAGAIN, -ENOENT };
 	struct own_unique u = { 0 };
 	struct own_shared s = { 0 };
 	int made = 5;
@@ -147,7 +147,7 @@ claim_returns_what_copy_does(void **state)
 	assert_int_equal(own_map_new(map, KEY(1), &u), 0);
 	*item_edit(&u) = (struct item) { 1, 1, &ended };
 	assert_int_equal(own_map_put(map, KEY(1), &u), 0);
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 4; i++) {
 		copy_result = errors[i];
 		assert_int_equal(own_map_claim(map, KEY(1), &u), errors[i]);
 		assert_int_equal(own_map_claim_try(map, KEY(1), &u),
