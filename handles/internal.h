@@ -183,6 +183,7 @@ struct own__slot *own_i_slot_find_mode(struct own_i_record *of,
 		const struct own__slot *except, uint64_t *ret_how);
 void own_i_gate_leave(uint64_t *gate, uintptr_t mode);
 
+uint32_t own_i_records_n(void);
 void own_i_heavy_fence(void);
 uint64_t own_i_fence_cost_ns(void);
 uint64_t own_i_fences(void);

@@ -140,6 +140,14 @@ own_i_fence_cost_ns(void)
 	return own__load(&fence_cost_ns, OWN__RELAXED);
 }
 
+/* Records so far: no fewer than there are threads that use the library. */
+uint32_t
+own_i_records_n(void)
+{
+	/* relaxed: a bound of who may be under way already */
+	return own__load(&records_n, OWN__RELAXED);
+}
+
 uint64_t
 own_i_fences(void)
 {

@@ -19,6 +19,11 @@
  *   M5  Only the owner of the entry's WRITER changes its cell, but for the
  *       migration. Then DEAD, then the batch.
  *   M6  What an operation has frozen it also moves before it ends.
+ *   M8  The next table has room for all that is yet to be copied: an insert is
+ *       counted in puts before its CAS (what fails is counted in removes), and
+ *       then looks: into this table only while there is no next one, into the
+ *       next only below seven eighths. Late inserts into this table are
+ *       counted by then; halving leaves room for one of each thread.
  *   M7  A table is retired when it is no longer map->table; a walk names it in
  *       its record's path and then sees that it still is (as a hazard pointer).
  *       next is named in the same way: while map->table is this one, next
@@ -27,6 +32,9 @@
  * Pairs
  *   T1  a cell's CAS (acq_rel) -> its loads (acquire): the entry's contents;
  *       and what was done before the cell was MOVED, M2, M3
+ *   M8  reserve (add, sc; load of next, sc) <-> migration_begin (loads of the
+ *       counters, CAS of next, sc): a late insert is in what that counted, or
+ *       is seen by every insert into the next table
  *   M1, M7  path, slot (store, light fence, load of the cell, of map->table)
  *       <-> own_i_retire, scan (heavy fence, loads): S1 in slots.c
  */
@@ -199,8 +207,8 @@ puts_of(const struct own_map *map)
 	int64_t n = 0;
 
 	for (unsigned i = 0; i < OWN_I_STRIPES; i++)
-		/* relaxed: need not be exact */
-		n += own__load(&map->stripe[i].puts, OWN__RELAXED);
+		/* M8: seq_cst, after the caller's own add */
+		n += own__load(&map->stripe[i].puts, OWN__SEQ_CST);
 	return n;
 }
 
@@ -218,7 +226,8 @@ used_of(const struct own_map *map, const struct own_i_table *t)
 static int
 migration_begin(struct own_map *map, struct own_i_table *t)
 {
-	int64_t live = own_i_map_live(map);
+	/* M8: in this order, what comes in between counts twice, not never */
+	int64_t puts = puts_of(map), live = own_i_map_live(map);
 	uint64_t cells = own_i_table_cells(t), lines = t->lines;
 	struct own_i_table *next, *none = NULL;
 	int r;
@@ -230,7 +239,8 @@ migration_begin(struct own_map *map, struct own_i_table *t)
 		live = 0;
 	if ((uint64_t)live * 2 > cells)
 		lines *= 2;
-	else if ((uint64_t)live * 4 <= cells && lines / 2 >= map->lines_min)
+	else if (((uint64_t)live + own_i_records_n()) * 4 <= cells &&
+			lines / 2 >= map->lines_min)
 		lines /= 2;
 	next = own_i_table_new(map, lines, &r);
 	if (!next) {
@@ -240,9 +250,9 @@ migration_begin(struct own_map *map, struct own_i_table *t)
 		return r;
 	}
 	next->live_base = live;
-	next->puts_base = puts_of(map);
-	/* T1: release, pairs with own_i_path_next() */
-	if (!own__cas(&t->next, &none, next, OWN__ACQ_REL)) {
+	next->puts_base = puts;
+	/* T1: release, pairs with own_i_path_next(); M8: seq_cst */
+	if (!own__cas(&t->next, &none, next, OWN__SEQ_CST)) {
 		own_i_object_free(next);
 		return 0;
 	}
@@ -288,6 +298,10 @@ copy(struct own_map *map, struct own_i_record *self, struct own_i_table *next,
 		if (own__cas(to, &y, value, OWN__ACQ_REL))
 			break;
 	}
+	/* M8: then the old cell has MOVED; acquire: after the walk */
+	own_require(i < own_i_table_cells(next) ||
+			own__load(from, OWN__ACQUIRE) != x,
+			"a map's next table is full", NULL);
 	/* T1: release, M2: the copy stands before the cell says MOVED */
 	(void)own__cas(from, &x, OWN_I_MOVED, OWN__ACQ_REL);
 }
@@ -563,6 +577,37 @@ chain_full(struct own_map *map, struct own_i_record *self,
 	return migration_begin(map, t);
 }
 
+static void
+unreserve(struct own_map *map, struct own_i_record *self)
+{
+	/* relaxed: counts */
+	(void)own__add(&own_i_stripe(map, self)->removes, 1, OWN__RELAXED);
+}
+
+/*
+ * M8: counts an insert into t before its CAS, and looks whether it may be.
+ * If not, it is counted as removed, and the caller looks at the tables again.
+ */
+static int
+reserve(struct own_map *map, struct own_i_record *self, struct own_i_table *t,
+		struct own_i_table *old, int64_t *ret_nth)
+{
+	struct own_i_stripe *stripe = own_i_stripe(map, self);
+	int64_t used;
+
+	/* M8: seq_cst, before the loads */
+	*ret_nth = own__add(&stripe->puts, 1, OWN__SEQ_CST);
+	if (!old && !own__load(&t->next, OWN__SEQ_CST))
+		return 1;
+	used = old ? used_of(map, t) : 0;
+	if (old && used * 8 <= (int64_t)own_i_table_cells(t) * 7)
+		return 1;
+	unreserve(map, self);
+	if (old)
+		help_all(map, self, old, t);
+	return 0;
+}
+
 int
 own_i_table_insert(struct own_map *map, struct own_i_record *self,
 		struct own_i_slot s, uint64_t hash, struct own_bytes key,
@@ -601,9 +646,13 @@ own_i_table_insert(struct own_map *map, struct own_i_record *self,
 				}
 		/* the cell is EMPTY, or the chain is as long as the table; T1:
 		 * the linearization point */
-		if ((own__load(w.cell, OWN__ACQUIRE) == x) &&
-				own__cas(w.cell, &x, cell, OWN__ACQ_REL))
-			break;
+		if (own__load(w.cell, OWN__ACQUIRE) == x) {
+			if (!reserve(map, self, t, old, &nth))
+				continue;
+			if (own__cas(w.cell, &x, cell, OWN__ACQ_REL))
+				break;
+			unreserve(map, self);
+		}
 		if (own__load(w.cell, OWN__ACQUIRE) == OWN_I_EMPTY)
 			continue;
 		r = chain_full(map, self, t, old, hash);
@@ -612,8 +661,6 @@ own_i_table_insert(struct own_map *map, struct own_i_record *self,
 			return r;
 		}
 	}
-	/* relaxed: counts */
-	nth = own__add(&own_i_stripe(map, self)->puts, 1, OWN__RELAXED);
 	if (old)
 		help(map, self, old, t);
 	looked_full(map, self, t, old, nth);

@@ -441,7 +441,8 @@ OWN_MUST_CHECK OWN__INLINE int own__map_take_any(struct own_map *map,
  * own_shared_get() returns the map. Verbs on entries work as ever meanwhile,
  * as far as the table above allows; the owner of the whole map may use all.
  * -EDEADLK: share_all while the caller holds a unique handle of an entry, or
- * the map; claim_all while it holds anything of it; -EOVERFLOW, -ENOMEM.
+ * the map; claim_all while it holds anything of it; or a cycle of threads.
+ * -EOVERFLOW, -ENOMEM.
  */
 OWN_MUST_CHECK OWN__INLINE int own__map_share_all_any(struct own_map *map,
 		uint64_t deadline_ns, struct own_shared *ret,
