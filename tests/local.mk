@@ -21,6 +21,8 @@ unit_programs = \
 	%D%/test_handle \
 	%D%/test_map \
 	%D%/test_map_held \
+	%D%/test_map_scan \
+	%D%/test_map_whole \
 	%D%/test_rcu \
 	%D%/test_reclaim \
 	%D%/test_report \
@@ -46,6 +48,12 @@ TESTS += $(unit_programs)
 %C%_test_map_held_SOURCES = %D%/test_map_held.c %D%/map_support.h \
 	$(unit_support)
 %C%_test_map_held_LDADD = $(unit_libs)
+%C%_test_map_scan_SOURCES = %D%/test_map_scan.c %D%/map_support.h \
+	$(unit_support)
+%C%_test_map_scan_LDADD = $(unit_libs)
+%C%_test_map_whole_SOURCES = %D%/test_map_whole.c %D%/map_support.h \
+	$(unit_support)
+%C%_test_map_whole_LDADD = $(unit_libs)
 %C%_test_rcu_SOURCES = %D%/test_rcu.c $(unit_support)
 %C%_test_rcu_LDADD = $(unit_libs)
 %C%_test_reclaim_SOURCES = %D%/test_reclaim.c $(unit_support)
