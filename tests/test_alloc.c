@@ -319,6 +319,226 @@ sized(void)
 	heap_is_clean(1);
 }
 
+/* ---- maps ---- */
+
+static uint32_t items;			/* made so far: values and drafts */
+
+static void
+map_item(struct own_unique *u, uint64_t n)
+{
+	*item_edit(u) = (struct item) { n, n, &ended };
+	items++;
+}
+
+static struct own_bytes
+map_key(uint32_t flags, uint64_t n)
+{
+	static char text[32][8];
+
+	if (flags)
+		return own__u64(n);
+	(void)snprintf(text[n], sizeof(text[n]), "key %u", (unsigned)n);
+	return own_bytes(text[n], strlen(text[n]));
+}
+
+static struct own_map *
+map_make(uint32_t policy, uint32_t flags)
+{
+	static const struct own_alloc own = {
+		.alloc = heap_alloc, .free = heap_free, .context = &heap,
+	};
+	struct own_map_options o = {
+		.size = sizeof(o), .type = &item_type, .policy = policy,
+		.flags = flags, .alloc = &own,
+	};
+	struct own_map *map = NULL;
+
+	AGAIN(own_map_create(&o, &map));
+	return map;
+}
+
+/* More than the first table holds. */
+static void
+map_puts(struct own_map *map, uint32_t flags)
+{
+	struct own_unique u = { 0 };
+	int made;
+
+	for (uint64_t n = 0; n < 10; n++) {
+		AGAIN(item_new(&u));
+		map_item(&u, n);
+		if (n & 1)
+			AGAIN(own_map_put(map, map_key(flags, n), &u));
+		else
+			AGAIN(own_map_put_new(map, map_key(flags, n), &u));
+		assert_null(u.object);
+	}
+	AGAIN(own_map_new(map, map_key(flags, 10), &u));
+	map_item(&u, 10);
+	AGAIN(own_map_put(map, map_key(flags, 10), &u));
+	AGAIN(own_map_claim_or_new(map, map_key(flags, 11), &u, &made));
+	assert_int_equal(made, 1);
+	map_item(&u, 11);
+	own_unique_commit(&u);
+	assert_int_equal(own_map_count(map), 12);
+}
+
+static void
+map_writes(struct own_map *map, uint32_t policy, uint32_t flags)
+{
+	uint64_t deadline_ns = own_deadline_ns(LONG_NS);
+	struct own_bytes one = map_key(flags, 1), two = map_key(flags, 2);
+	struct own_unique u = { 0 };
+	struct own_shared s = { 0 };
+	int made;
+
+	AGAIN(own_map_claim_or_new(map, one, &u, &made));
+	assert_int_equal(made, 0);
+	own_unique_release(&u);
+	AGAIN(own_map_claim(map, one, &u));
+	own_unique_commit(&u);
+	AGAIN(own_map_claim_try(map, one, &u));
+	own_unique_downgrade(&u, &s);
+	AGAIN(own_shared_upgrade_try(&s, &u));
+	item_set(&u, 100);
+	own_unique_commit(&u);
+	AGAIN(own_map_claim_timed(map, one, deadline_ns, &u));
+	assert_int_equal(item_edit(&u)->n, 100);
+	own_unique_release(&u);
+	items += policy == OWN_VERSIONED ? 5 : 0;
+	AGAIN(item_new(&u));
+	map_item(&u, 200);
+	AGAIN(own_map_replace(map, two, &u));
+	AGAIN(own_map_take(map, two, &u));
+	assert_int_equal(item_edit(&u)->n, 200);
+	AGAIN(own_map_put(map, map_key(flags, 12), &u));
+	AGAIN(own_map_remove(map, map_key(flags, 12)));
+	AGAIN(own_map_remove(map, one));
+	assert_int_equal(own_map_count(map), 10);
+}
+
+static int
+map_visit(const struct own_shared *entry, void *arg)
+{
+	assert_non_null(item_get(entry));
+	++*(uint64_t *)arg;
+	return 0;
+}
+
+static void
+map_reads(struct own_map *map, uint32_t flags)
+{
+	struct own_shared s[40] = { { 0 } }, all = { 0 };
+	struct item copy;
+	uint64_t cursor = 0, visits = 0;
+
+	/* the slots of a first block are used up in between */
+	AGAIN(own_map_read(map, map_key(flags, 3), &copy, sizeof(copy)));
+	assert_int_equal(copy.twin, 3);
+	for (unsigned i = 0; i < 31; i++)
+		AGAIN(own_map_share(map, map_key(flags, 3), &s[i]));
+	AGAIN(own_map_share_all(map, &all));
+	do
+		AGAIN(own_map_scan(map, &cursor, 3, map_visit, &visits));
+	while (cursor);
+	assert_int_equal(visits, own_map_count(map));
+	for (unsigned i = 31; i < 40; i++)
+		AGAIN(own_shared_clone(&s[i - 31], &s[i]));
+	assert_int_equal(own_shared_detach(&s[0]), 0);
+	for (unsigned i = 0; i < 40; i++)
+		own_shared_release(&s[i]);
+	own_shared_release(&all);
+}
+
+static void
+map_verbs(uint32_t policy, uint32_t flags)
+{
+	struct own_unique whole = { 0 }, other_whole = { 0 };
+	struct own_map *map, *other;
+
+	heap_use();
+	map = map_make(policy, flags);
+	other = map_make(policy, flags);
+	map_puts(map, flags);
+	map_writes(map, policy, flags);
+	map_reads(map, flags);
+	AGAIN(own_map_claim_all(map, &whole));
+	AGAIN(own_map_claim_all(other, &other_whole));
+	AGAIN(own_map_swap(&whole, &other_whole));
+	assert_int_equal(own_map_count(map), 0);
+	assert_int_equal(own_map_count(other), 10);
+	own_unique_release(&whole);
+	AGAIN(own_map_clear(&other_whole));
+	assert_int_equal(own_map_count(other), 0);
+	own_unique_release(&other_whole);
+	own_map_destroy(map);
+	own_map_destroy(other);
+	fill(OWN_EXCLUSIVE);
+	heap_is_clean(items + 1);
+}
+
+static void
+map_exclusive(void)
+{
+	map_verbs(OWN_EXCLUSIVE, OWN_MAP_U64);
+}
+
+static void
+map_versioned(void)
+{
+	map_verbs(OWN_VERSIONED, 0);
+}
+
+/* The first use of the library is of a map. */
+static void
+first_use_is_map(void)
+{
+	struct own_unique u = { 0 };
+	struct own_map *map;
+
+	heap_use();
+	map = map_make(OWN_EXCLUSIVE, 0);
+	AGAIN(own_map_new(map, own_bytes("key", 3), &u));
+	own_unique_release(&u);
+	own_map_destroy(map);
+	fill(OWN_EXCLUSIVE);
+	heap_is_clean(1);
+}
+
+/* Objects and maps come from own_set_alloc(); tables do not, unless asked. */
+static void
+map_alloc_is_set(void)
+{
+	static const struct own_alloc own = {
+		.alloc = heap_alloc, .free = heap_free, .context = &heap,
+	};
+	struct own_map_options o = { .size = sizeof(o), .type = &item_type };
+	struct own_unique u = { 0 };
+	struct own_map *map;
+	uint64_t blocks;
+
+	assert_int_equal(own_set_alloc(&own), 0);
+	assert_int_equal(own_thread_register(), 0);
+	blocks = heap.blocks;
+	assert_int_equal(own_map_create(&o, &map), 0);
+	assert_true(heap.blocks > blocks);
+	blocks = heap.blocks;
+	assert_int_equal(own_map_new(map, own_bytes("key", 3), &u), 0);
+	assert_int_equal(heap.blocks, blocks + 1);
+	assert_int_equal(own_map_put(map, own_bytes("key", 3), &u), 0);
+	assert_int_equal(heap.blocks, blocks + 1);
+	own_map_destroy(map);
+	assert_int_equal(own_barrier(), 0);
+	assert_int_equal(heap.blocks, records());
+}
+
+static void
+set_alloc_is_used_by_maps(void **state)
+{
+	(void)state;
+	child_succeeds("map_alloc_is_set", NULL);
+}
+
 /* Runs a child with no failure, then with each that it can have. */
 static void
 each_allocation_fails(const char *name)
@@ -353,8 +573,11 @@ each_allocation_fails(const char *name)
 SCENARIO(first_use_is_barrier);
 SCENARIO(first_use_is_claim);
 SCENARIO(first_use_is_reclaim);
+SCENARIO(first_use_is_map);
 SCENARIO(first_use_is_register);
 SCENARIO(first_use_is_share);
+SCENARIO(map_exclusive);
+SCENARIO(map_versioned);
 SCENARIO(share_exclusive);
 SCENARIO(share_versioned);
 SCENARIO(sized);
@@ -504,9 +727,13 @@ set_alloc_is_refused_after_the_first_use(void **state)
 static const struct child children[] = {
 	CHILD(first_use_is_barrier),
 	CHILD(first_use_is_claim),
+	CHILD(first_use_is_map),
 	CHILD(first_use_is_reclaim),
 	CHILD(first_use_is_register),
 	CHILD(first_use_is_share),
+	CHILD(map_alloc_is_set),
+	CHILD(map_exclusive),
+	CHILD(map_versioned),
 	CHILD(numbers_of_records),
 	CHILD(set_alloc_too_late),
 	CHILD(share_exclusive),
@@ -521,9 +748,12 @@ static const struct child children[] = {
 static const struct CMUnitTest tests[] = {
 	TEST(first_use_is_barrier_survives_each_failure),
 	TEST(first_use_is_claim_survives_each_failure),
+	TEST(first_use_is_map_survives_each_failure),
 	TEST(first_use_is_reclaim_survives_each_failure),
 	TEST(first_use_is_register_survives_each_failure),
 	TEST(first_use_is_share_survives_each_failure),
+	TEST(map_exclusive_survives_each_failure),
+	TEST(map_versioned_survives_each_failure),
 	TEST(share_exclusive_survives_each_failure),
 	TEST(share_versioned_survives_each_failure),
 	TEST(sized_survives_each_failure),
@@ -532,6 +762,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(write_versioned_survives_each_failure),
 	TEST(failed_registration_gives_no_number_twice),
 	TEST(handle_past_the_last_slot_is_refused),
+	TEST(set_alloc_is_used_by_maps),
 	TEST(set_alloc_is_refused_after_the_first_use),
 };
 
