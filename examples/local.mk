@@ -7,10 +7,13 @@
 #	%C%_cell_LDADD = $(own_la)
 if !MODEL
 example_programs = \
+	%D%/map \
 	%D%/memory \
 	%D%/quick \
 	%D%/story \
 	%D%/stuck
+%C%_map_SOURCES = %D%/map.c
+%C%_map_LDADD = $(own_la)
 %C%_memory_SOURCES = %D%/memory.c
 %C%_memory_LDADD = $(own_la)
 %C%_quick_SOURCES = %D%/quick.c
