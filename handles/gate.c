@@ -75,6 +75,9 @@ gate_change(uint64_t *gate, uint64_t minus, uint64_t plus)
 		next = w - minus + plus;
 		next &= ~(TURN_MASK | (uint64_t)OWN__WAITERS);
 		next |= (w + TURN_ONE) & TURN_MASK;
+		if (own__bug(OWN_BUG_GATE_NO_RELEASE) &&
+				own__cas(gate, &w, next, OWN__RELAXED))
+			break;
 	/* W1: release, pairs with enter, share_all, claim_all */
 	} while (!own__cas(gate, &w, next, OWN__RELEASE));
 	if ((w & OWN__WAITERS) && !own__bug(OWN_BUG_GATE_NO_WAKE))
@@ -253,6 +256,14 @@ own_i_gate_upgraded(struct own_i_slot s)
 
 /* ---- the whole ---- */
 
+/* What is counted in the gate's word does not bar by its slot. */
+static int
+bars(uintptr_t container, const uint64_t *gate, uintptr_t modes)
+{
+	return own_i_has_mode(container, gate, modes) &&
+		!(container & OWN_I_GATED);
+}
+
 /* Sleeps until a slot no longer has the mode, or a slice has passed. */
 static int
 slot_await(struct own_i_record *self, struct own_i_slot s, uint64_t *gate,
@@ -266,8 +277,7 @@ slot_await(struct own_i_record *self, struct own_i_slot s, uint64_t *gate,
 	own_i_heavy_fence();
 	container = own__load(object, OWN__SEQ_CST)
 		? own__load(&slot->container, OWN__ACQUIRE) : 0;
-	if (!(container & OWN_I_MAP) || OWN_I_GATE(container) != gate ||
-			!(container & modes) || (container & OWN_I_GATED)) {
+	if (!bars(container, gate, modes)) {
 		own__slot_wake(slot);
 		return 0;
 	}
@@ -293,9 +303,7 @@ again:
 					continue;
 				/* acquire: pairs with own_i_slot_take() */
 				c = own__load(&slot->container, OWN__ACQUIRE);
-				if (!(c & OWN_I_MAP) || OWN_I_GATE(c) != gate ||
-						!(c & modes) ||
-						(c & OWN_I_GATED))
+				if (!bars(c, gate, modes))
 					continue;
 				if (deadline_ns == OWN__TRY)
 					return own_i_refuse_gate(self, s,
@@ -355,12 +363,12 @@ gate_drain(struct own_i_record *self, struct own_i_slot s, uint64_t *gate,
 }
 
 /*
- * Sets the gate and drains. bars: what this thread must not hold itself;
+ * Sets the gate and drains. own: what this thread must not hold itself;
  * waits: the modes that must have gone when it returns, counted in mask.
  */
 static int
 whole(struct own_i_record *self, struct own_i_slot s, uintptr_t mode,
-		uintptr_t bars, uintptr_t waits, uint64_t mask,
+		uintptr_t own, uintptr_t waits, uint64_t mask,
 		uint64_t deadline_ns)
 {
 	uint64_t *gate = OWN_I_GATE(own_i_slot_container(s)), w;
@@ -368,17 +376,26 @@ whole(struct own_i_record *self, struct own_i_slot s, uintptr_t mode,
 		: "the whole, unique";
 	int any = mode == OWN_I_S && own_i_slot_find_mode(self, gate,
 			OWN_I_IS | OWN_I_S, s.meta, NULL);
-	int r = 0, set = 0;
+	int r = 0, set = 0, gave_way = 0;
 
 	/* G4 */
-	if (own_i_slot_find_mode(self, gate, bars, s.meta, NULL))
-		r = own_i_refuse_gate(self, s, bars, text, -EDEADLK);
+	if (own_i_slot_find_mode(self, gate, own, s.meta, NULL))
+		r = own_i_refuse_gate(self, s, own, text, -EDEADLK);
 	while (!r && !set) {
 		/* W1: acquire, in the CAS as well */
 		w = own__load(gate, OWN__ACQUIRE);
 		if ((w & X_SET) && !any) {
 			r = gate_wait(self, s, gate, w, OWN_I_X, text,
 					deadline_ns);
+			continue;
+		}
+		if (mode == OWN_I_S && !any && !gave_way &&
+				(w & S_MASK) && (w & OWN__WAITERS) &&
+				deadline_ns != OWN__TRY) {
+			/* p. 45: a hint, as FAIR: somebody waits for the S
+			 * that stands. Once, then on */
+			gave_way = 1;
+			own_i_yield();
 			continue;
 		}
 		if (mode == OWN_I_S && is_full(w, mode))

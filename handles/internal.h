@@ -177,6 +177,13 @@ struct own_i_whole {
 	uint64_t state;			/* OWN__CELL_LIVE */
 };
 
+static inline int
+own_i_has_mode(uintptr_t container, const uint64_t *gate, uintptr_t modes)
+{
+	return (container & OWN_I_MAP) && OWN_I_GATE(container) == gate &&
+		(container & modes);
+}
+
 /* Any slot of the thread that has one of the modes of the gate's structure. */
 struct own__slot *own_i_slot_find_mode(struct own_i_record *of,
 		const uint64_t *gate, uintptr_t modes,
@@ -481,8 +488,10 @@ void own_i_object_free(void *payload);
 void *own_i_entry_new(const struct own_type *type, size_t size,
 		struct own_bytes key, int *r);
 struct own_bytes own_i_entry_key(const struct own__header *header);
-/* frees without fini: what type->copy left undone */
+/* frees without fini */
 void own_i_object_discard(void *payload);
+/* fills a new object of the same type and size; on failure that is discarded */
+int own_i_object_copy(void *to, void *from);
 /* The word that a slotless handle counts on, or that owns it. */
 static inline uint64_t *
 own_i_how_word(uint64_t how)

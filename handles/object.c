@@ -195,3 +195,25 @@ own_i_object_discard(void *payload)
 #endif
 	own_i_free((char *)payload - gap, gap + size + key_size);
 }
+
+int
+own_i_object_copy(void *to, void *from)
+{
+	struct own__header *header = own_i_header(from);
+	const struct own_type *type = own_i_type(header);
+	size_t size = size_of(header);
+	int r;
+
+	own_i_tsan_unique(from);
+	if (!type->copy) {
+		memcpy(to, from, size);
+		return 0;
+	}
+	r = type->copy(to, from, size);
+	if (r) {
+		/* what copy made it has undone: no fini */
+		memset(to, 0, size);
+		own_i_object_discard(to);
+	}
+	return r;
+}

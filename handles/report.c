@@ -298,9 +298,9 @@ refuses(const struct own_i_refusal *refusal, uintptr_t object,
 	uintptr_t container = own__load(&slot->container, OWN__ACQUIRE);
 
 	if (refusal->modes)
-		return object && (container & OWN_I_MAP) &&
-			(uintptr_t)OWN_I_GATE(container) == refusal->word &&
-			(container & refusal->modes);
+		return object && own_i_has_mode(container,
+				(const uint64_t *)refusal->word,
+				refusal->modes);
 	return (object & ~OWN__NOTE) == refusal->word;
 }
 

@@ -520,9 +520,8 @@ own_i_slot_find_mode(struct own_i_record *of, const uint64_t *gate,
 					OWN__ACQUIRE);
 
 			if (!object || slot == except ||
-					!(container & OWN_I_MAP) ||
-					OWN_I_GATE(container) != gate ||
-					!(container & modes) ||
+					!own_i_has_mode(container, gate,
+						modes) ||
 					own__load(&slot->how, OWN__ACQUIRE) !=
 					how)
 				continue;

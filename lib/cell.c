@@ -126,24 +126,13 @@ own__cell_share(struct own_cell *cell, uint64_t deadline_ns,
 static void *
 draft_of(void *version, int *r)
 {
-	const struct own_type *type = own_i_type(own_i_header(version));
-	size_t size = own__size(version);
-	void *draft = own__new(type, size, r);
+	void *draft = own__new(own_i_type(own_i_header(version)),
+			own__size(version), r);
 
 	if (!draft)
 		return NULL;
-	own_i_tsan_unique(version);
-	if (!type->copy) {
-		memcpy(draft, version, size);
-		return draft;
-	}
-	*r = type->copy(draft, version, size);
-	if (*r == 0)
-		return draft;
-	/* what copy made it has undone: no fini */
-	memset(draft, 0, size);
-	own_i_object_discard(draft);
-	return NULL;
+	*r = own_i_object_copy(draft, version);
+	return *r ? NULL : draft;
 }
 
 /* WRITER is the caller's: makes the draft, or gives WRITER back. */

@@ -55,7 +55,6 @@ struct own_map {
 	uint64_t lines_min __attribute__((aligned(64)));
 	struct own_alloc alloc;		/* alloc.alloc NULL: as objects */
 	uint32_t read_mostly;		/* shared: a hint, the map's leaning */
-	uint32_t failing;		/* shared: a hint, no larger table */
 	uint64_t migrations;		/* shared: statistics */
 	uint64_t migrations_failed;	/* shared: statistics */
 	struct own_i_stripe stripe[OWN_I_STRIPES] __attribute__((aligned(64)));
@@ -160,25 +159,66 @@ void own_i_table_change(struct own_map *map, struct own_i_record *self,
 		uint64_t hash, const struct own__header *entry, uint64_t to);
 int64_t own_i_map_live(const struct own_map *map);
 void own_i_table_removed(struct own_map *map, struct own_i_record *self);
+/* ---- the path: M7 in map-table.c ---- */
+
+static inline void
+own_i_path_set(struct own_i_record *self, unsigned i, uintptr_t word)
+{
+	if (OWN__UNLIKELY(own_i_fenced)) {
+		/* seq_cst: with the seq_cst loads after it, the fallback */
+		(void)own__xchg(&self->path[i], word, OWN__SEQ_CST);
+	} else {
+		/* S2: release, what was read under the one before is over */
+		own__store(&self->path[i], word, OWN__RELEASE);
+		own__light_fence();
+	}
+}
+
 /* The current table, which stays while this thread's path names it. */
-struct own_i_table *own_i_path_enter(struct own_map *map,
-		struct own_i_record *self);
+static inline struct own_i_table *
+own_i_path_enter(struct own_map *map, struct own_i_record *self)
+{
+	/* relaxed: looked at again below */
+	struct own_i_table *seen = own__load(&map->table, OWN__RELAXED), *t;
+
+	do {
+		t = seen;
+		own_i_path_set(self, 0, (uintptr_t)&own_i_header(t)->word);
+		/* M7: acquire; seq_cst: for the fallback */
+		seen = own__load(&map->table, OWN__SEQ_CST);
+	} while (seen != t);
+	return t;
+}
+
 /* The one it is being left for, or NULL; *ret_again: begin anew. */
-struct own_i_table *own_i_path_next(struct own_map *map,
-		struct own_i_record *self, struct own_i_table *t,
-		int *ret_again);
-void own_i_path_exit(struct own_i_record *self);
-void own_i_path_set(struct own_i_record *self, unsigned i, uintptr_t word);
+static inline struct own_i_table *
+own_i_path_next(struct own_map *map, struct own_i_record *self,
+		struct own_i_table *t, int *ret_again)
+{
+	/* acquire: pairs with migration_begin() */
+	struct own_i_table *next = own__load(&t->next, OWN__ACQUIRE);
+
+	*ret_again = 0;
+	if (!next)
+		return NULL;
+	own_i_path_set(self, 1, (uintptr_t)&own_i_header(next)->word);
+	/* M7: acquire; seq_cst: for the fallback */
+	*ret_again = own__load(&map->table, OWN__SEQ_CST) != t;
+	return next;
+}
+
+static inline void
+own_i_path_exit(struct own_i_record *self)
+{
+	/* S2: release, pairs with the scan; all of it is over */
+	for (unsigned i = 0; i < OWN_I_PATHS; i++)
+		own__store(&self->path[i], (uintptr_t)0, OWN__RELEASE);
+}
 
 /* ---- map.c, for map-scan.c ---- */
 
 int own_i_map_enter(struct own_map *map, struct own_i_record *self,
 		uintptr_t mode, uint64_t deadline_ns,
 		const struct own_site *site, struct own_i_slot *ret);
-/* The slot, gated or not, names an entry that was in the map: a share of it.
- * -ENOENT: it is no more; on failure the slot is free. */
-int own_i_map_share_entry(struct own_map *map, struct own_i_record *self,
-		struct own_i_slot s, struct own__header *entry, int gated,
-		uint64_t deadline_ns);
 
 #endif

@@ -23,6 +23,12 @@
 
 /* ---- life ---- */
 
+/* With a header like all that a handle names, so that own_size() and
+ * own_map_key() of a whole-map handle find one. */
+static const struct own_type map_type = {
+	.name = "map", .size = sizeof(struct own_map), .align = 64,
+};
+
 static uint64_t
 seed_new(const struct own_map *map)
 {
@@ -61,15 +67,12 @@ own_map_create(const struct own_map_options *options, struct own_map **ret)
 	if (!o.type || o.policy > OWN_VERSIONED || (o.flags & ~OWN_MAP_U64) ||
 			(o.alloc && (!o.alloc->alloc || !o.alloc->free)))
 		return -EINVAL;
-	if (!own_i_self())
-		return -ENOMEM;
 	r = o.hash ? 0 : own_i_hash_begin();
 	if (r)
 		return r;
-	map = own_i_alloc(sizeof(*map), 64);
+	map = own__new(&map_type, sizeof(*map), &r);
 	if (!map)
-		return -ENOMEM;
-	memset(map, 0, sizeof(*map));
+		return r;
 	map->whole.type = o.type;
 	map->whole.name = o.name;
 	map->hash = o.hash;
@@ -81,7 +84,7 @@ own_map_create(const struct own_map_options *options, struct own_map **ret)
 	map->lines_min = lines_for(o.entries_expected);
 	map->table = own_i_table_new(map, map->lines_min, &r);
 	if (!map->table) {
-		own_i_free(map, sizeof(*map));
+		own_i_object_discard(map);
 		return r;
 	}
 	map->whole.state = OWN__CELL_LIVE;
@@ -107,9 +110,8 @@ require_unheld(struct own_map *map)
 				uintptr_t c = own__load(&b->s.slot[i].container,
 						OWN__ACQUIRE);
 
-				if (object && (c & OWN_I_MAP) &&
-						OWN_I_GATE(c) ==
-						&map->whole.gate)
+				if (object && own_i_has_mode(c,
+						&map->whole.gate, OWN_I_MAP))
 					own_i_fault_held(text, record,
 							&b->s.slot[i],
 							object & ~OWN__NOTE);
@@ -124,8 +126,7 @@ require_unheld(struct own_map *map)
  * so each is in one cell of the two tables.
  */
 static void
-entries_end(struct own_map *map, struct own_i_record *self,
-		struct own_i_table *t)
+entries_end(struct own_i_record *self, struct own_i_table *t)
 {
 	for (uint64_t i = 0; i < own_i_table_cells(t); i++) {
 		/* T1: acquire */
@@ -139,19 +140,17 @@ entries_end(struct own_map *map, struct own_i_record *self,
 		else
 			own_i_object_free(own_i_payload(entry));
 	}
-	(void)map;
 }
 
 /* A table and the one it is being left for, with all that is in them. */
 static void
-tables_end(struct own_map *map, struct own_i_record *self,
-		struct own_i_table *t)
+tables_end(struct own_i_record *self, struct own_i_table *t)
 {
 	while (t) {
 		/* acquire: pairs with migration_begin() */
 		struct own_i_table *next = own__load(&t->next, OWN__ACQUIRE);
 
-		entries_end(map, self, t);
+		entries_end(self, t);
 		if (self)
 			own_i_retire(self, t);
 		else
@@ -174,10 +173,10 @@ own_map_destroy(struct own_map *map)
 	map->whole.state = 0;
 	/* a detached handle may keep a version; else there is nobody left, and
 	 * without a record, by want of memory, there cannot be */
-	tables_end(map, map->policy == OWN_VERSIONED ? self : NULL,
+	tables_end(map->policy == OWN_VERSIONED ? self : NULL,
 			/* relaxed: nobody else uses the map any more */
 			own__load(&map->table, OWN__RELAXED));
-	own_i_free(map, sizeof(*map));
+	own_i_object_discard(map);
 }
 
 uint64_t
@@ -283,15 +282,14 @@ own_map_clear(const struct own_unique *u)
 	fresh = own_i_table_new(map, map->lines_min, &r);
 	if (!fresh)
 		return r;
-	/* relaxed: X is the caller's; seq_cst: with the scan, the fallback */
-	fresh->puts_base = 0;
 	for (unsigned i = 0; i < OWN_I_STRIPES; i++) {
 		/* relaxed: X is the caller's */
 		own__store(&map->stripe[i].puts, 0, OWN__RELAXED);
 		own__store(&map->stripe[i].removes, 0, OWN__RELAXED);
 	}
+	/* seq_cst: with the loads of the scan, the fallback (M7) */
 	t = own__xchg(&map->table, fresh, OWN__SEQ_CST);
-	tables_end(map, own_i_this, t);
+	tables_end(own_i_this, t);
 	return 0;
 }
 

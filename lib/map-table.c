@@ -19,15 +19,15 @@
  *   M5  Only the owner of the entry's WRITER changes its cell, but for the
  *       migration. Then DEAD, then the batch.
  *   M6  What an operation has frozen it also moves before it ends.
+ *   M7  A table is retired when it is no longer map->table; a walk names it in
+ *       its record's path and then sees that it still is (as a hazard pointer).
+ *       next is named in the same way: while map->table is this one, next
+ *       cannot have been left.
  *   M8  The next table has room for all that is yet to be copied: an insert is
  *       counted in puts before its CAS (what fails is counted in removes), and
  *       then looks: into this table only while there is no next one, into the
  *       next only below seven eighths. Late inserts into this table are
  *       counted by then; halving leaves room for one of each thread.
- *   M7  A table is retired when it is no longer map->table; a walk names it in
- *       its record's path and then sees that it still is (as a hazard pointer).
- *       next is named in the same way: while map->table is this one, next
- *       cannot have been left.
  *
  * Pairs
  *   T1  a cell's CAS (acq_rel) -> its loads (acquire): the entry's contents;
@@ -121,72 +121,6 @@ own_i_table_new(const struct own_map *map, uint64_t lines, int *r)
 	return t;
 }
 
-/* ---- the path: M7 ---- */
-
-static inline void
-path_set(struct own_i_record *self, unsigned i, uintptr_t word)
-{
-	if (OWN__UNLIKELY(own_i_fenced)) {
-		/* seq_cst: with the seq_cst loads after it, the fallback */
-		(void)own__xchg(&self->path[i], word, OWN__SEQ_CST);
-	} else {
-		/* S2: release, what was read under the one before is over */
-		own__store(&self->path[i], word, OWN__RELEASE);
-		own__light_fence();
-	}
-}
-
-void
-own_i_path_set(struct own_i_record *self, unsigned i, uintptr_t word)
-{
-	path_set(self, i, word);
-}
-
-static inline struct own_i_table *
-path_enter(struct own_map *map, struct own_i_record *self)
-{
-	/* relaxed: looked at again below */
-	struct own_i_table *seen = own__load(&map->table, OWN__RELAXED), *t;
-
-	do {
-		t = seen;
-		path_set(self, 0, (uintptr_t)&own_i_header(t)->word);
-		/* M7: acquire; seq_cst: for the fallback */
-		seen = own__load(&map->table, OWN__SEQ_CST);
-	} while (seen != t);
-	return t;
-}
-
-struct own_i_table *
-own_i_path_enter(struct own_map *map, struct own_i_record *self)
-{
-	return path_enter(map, self);
-}
-
-struct own_i_table *
-own_i_path_next(struct own_map *map, struct own_i_record *self,
-		struct own_i_table *t, int *ret_again)
-{
-	/* acquire: pairs with migration_begin() */
-	struct own_i_table *next = own__load(&t->next, OWN__ACQUIRE);
-
-	*ret_again = 0;
-	if (!next)
-		return NULL;
-	path_set(self, 1, (uintptr_t)&own_i_header(next)->word);
-	/* M7: acquire; seq_cst: for the fallback */
-	*ret_again = own__load(&map->table, OWN__SEQ_CST) != t;
-	return next;
-}
-
-void
-own_i_path_exit(struct own_i_record *self)
-{
-	/* S2: release, pairs with the scan; all of it is over */
-	for (unsigned i = 0; i < OWN_I_PATHS; i++)
-		own__store(&self->path[i], (uintptr_t)0, OWN__RELEASE);
-}
-
 /* ---- migration ---- */
 
 int64_t
@@ -244,9 +178,8 @@ migration_begin(struct own_map *map, struct own_i_table *t)
 		lines /= 2;
 	next = own_i_table_new(map, lines, &r);
 	if (!next) {
-		/* relaxed: statistics, a hint */
+		/* relaxed: statistics */
 		(void)own__add(&map->migrations_failed, 1, OWN__RELAXED);
-		own__store(&map->failing, 1, OWN__RELAXED);
 		return r;
 	}
 	next->live_base = live;
@@ -256,9 +189,8 @@ migration_begin(struct own_map *map, struct own_i_table *t)
 		own_i_object_free(next);
 		return 0;
 	}
-	/* relaxed: statistics, a hint */
+	/* relaxed: statistics */
 	(void)own__add(&map->migrations, 1, OWN__RELAXED);
-	own__store(&map->failing, 0, OWN__RELAXED);
 	return 0;
 }
 
@@ -271,7 +203,7 @@ copy(struct own_map *map, struct own_i_record *self, struct own_i_table *next,
 	uint64_t hash, i = 0, y, *to;
 	uint64_t value = x & ~OWN_I_FROZEN;
 
-	path_set(self, 2, (uintptr_t)&entry->word);
+	own_i_path_set(self, 2, (uintptr_t)&entry->word);
 	/* M1: seq_cst, for the fallback */
 	if (own__load(from, OWN__SEQ_CST) != x)
 		return;
@@ -404,7 +336,7 @@ table_to_change(struct own_map *map, struct own_i_record *self, uint64_t hash,
 	int again;
 
 	do {
-		t = path_enter(map, self);
+		t = own_i_path_enter(map, self);
 		next = own_i_path_next(map, self, t, &again);
 	} while (again);
 	*ret_old = NULL;
@@ -435,7 +367,6 @@ key_equal(const struct own__header *entry, struct own_bytes key)
 enum walk {
 	WALK_ABSENT,		/* an EMPTY cell */
 	WALK_FOUND,
-	WALK_AGAIN,		/* a cell changed under it */
 	WALK_NEXT,		/* nothing here; the table is being left */
 };
 
@@ -500,7 +431,7 @@ walk_both(struct own_map *map, struct own_i_record *self,
 		/* what the next table is left for in turn: anew */
 		if (r != WALK_NEXT)
 			return r;
-		t = path_enter(map, self);
+		t = own_i_path_enter(map, self);
 		r = walk(t, s, w);
 		if (r != WALK_NEXT)
 			return r;
@@ -516,7 +447,7 @@ own_i_table_find(struct own_map *map, struct own_i_record *self,
 		.hash = hash, .key = key, .note = note,
 		.unborn = ret_unborn != NULL,
 	};
-	struct own_i_table *t = path_enter(map, self);
+	struct own_i_table *t = own_i_path_enter(map, self);
 	enum walk r = walk(t, s, &w);
 
 	if (OWN__UNLIKELY(r == WALK_NEXT))
@@ -597,6 +528,8 @@ reserve(struct own_map *map, struct own_i_record *self, struct own_i_table *t,
 
 	/* M8: seq_cst, before the loads */
 	*ret_nth = own__add(&stripe->puts, 1, OWN__SEQ_CST);
+	if (own__bug(OWN_BUG_NO_ROOM))
+		return 1;
 	if (!old && !own__load(&t->next, OWN__SEQ_CST))
 		return 1;
 	used = old ? used_of(map, t) : 0;
@@ -649,6 +582,10 @@ own_i_table_insert(struct own_map *map, struct own_i_record *self,
 		if (own__load(w.cell, OWN__ACQUIRE) == x) {
 			if (!reserve(map, self, t, old, &nth))
 				continue;
+			if (own__bug(OWN_BUG_CELL_NO_RELEASE) &&
+					own__cas(w.cell, &x, cell,
+						OWN__RELAXED))
+				break;
 			if (own__cas(w.cell, &x, cell, OWN__ACQ_REL))
 				break;
 			unreserve(map, self);
@@ -714,7 +651,7 @@ own_i_table_removed(struct own_map *map, struct own_i_record *self)
 	/* relaxed: counts */
 	int64_t nth = own__add(&own_i_stripe(map, self)->removes, 1,
 			OWN__RELAXED);
-	struct own_i_table *t = path_enter(map, self);
+	struct own_i_table *t = own_i_path_enter(map, self);
 	uint64_t cells = own_i_table_cells(t);
 	int64_t live;
 

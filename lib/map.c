@@ -20,16 +20,13 @@
  *   G1  gate.c; M1, T1: map-table.c; W1, W2: word.c; V1, V2: reclaim.c
  */
 #include <string.h>
-#ifndef OWN_MODEL
-#include <sys/random.h>
-#endif
 
 #include "lib/map-internal.h"
 
 #define READS_SAMPLE	64u	/* counted shares a sample stands for */
 #define READS_PER_CLAIM	256u	/* above, a map is mostly read */
 #define CLAIM_COST_NS	16u
-/* of a claim: no errno, since the type's copy may return any */
+/* the key: no errno, since the type's copy may return any */
 #define LOOK_AGAIN	1
 
 static int
@@ -161,8 +158,12 @@ word_new(const struct own_map *map)
 
 /* ---- share ---- */
 
-int
-own_i_map_share_entry(struct own_map *map, struct own_i_record *self,
+/*
+ * The slot, gated or not, names an entry that was in the map: a share of it.
+ * -ENOENT: it is no more; on failure the slot is free.
+ */
+static int
+share_entry(struct own_map *map, struct own_i_record *self,
 		struct own_i_slot s, struct own__header *entry, int gated,
 		uint64_t deadline_ns)
 {
@@ -218,8 +219,7 @@ own__map_share(struct own_map *map, struct own_bytes key, uint64_t deadline_ns,
 			*r = -ENOENT;
 			return NULL;
 		}
-		*r = own_i_map_share_entry(map, self, s, entry, gated,
-				deadline_ns);
+		*r = share_entry(map, self, s, entry, gated, deadline_ns);
 	/* it was removed, or replaced, meanwhile */
 	} while (*r == -ENOENT);
 	if (*r)
@@ -277,29 +277,29 @@ entry_dead(struct own_map *map, struct own__header *entry)
 			own__bug(OWN_BUG_REMOVE_NO_DEAD) ? 0 : OWN__DEAD);
 }
 
+/* The owner of WRITER takes the entry out of the map. */
+static void
+entry_unlink(struct own_map *map, struct own_i_record *self,
+		struct own__header *entry, uint64_t hash)
+{
+	own_i_table_change(map, self, hash, entry, 0);
+	own_i_table_removed(map, self);
+	entry_dead(map, entry);
+}
+
 /* A copy of the entry, under the same key; *r says why not. */
 static struct own__header *
 draft_of(struct own_map *map, struct own__header *entry, int *r)
 {
-	void *from = own_i_payload(entry), *to;
-	const struct own_type *type = map->whole.type;
-	size_t size = own__size(from);
+	void *from = own_i_payload(entry);
+	void *to = own_i_entry_new(map->whole.type, own__size(from),
+			own_i_entry_key(entry), r);
 
-	to = own_i_entry_new(type, size, own_i_entry_key(entry), r);
 	if (!to)
 		return NULL;
 	own_i_header(to)->word = word_new(map);
-	own_i_tsan_unique(from);
-	if (!type->copy) {
-		memcpy(to, from, size);
-		return own_i_header(to);
-	}
-	*r = type->copy(to, from, size);
-	if (*r == 0)
-		return own_i_header(to);
-	memset(to, 0, size);
-	own_i_object_discard(to);
-	return NULL;
+	*r = own_i_object_copy(to, from);
+	return *r ? NULL : own_i_header(to);
 }
 
 /* WRITER is the caller's: the payload that its handle gives. */
@@ -510,9 +510,7 @@ own_i_map_drop(struct own_i_record *self, struct own_i_slot s)
 		own_i_object_free(own_i_payload(draft));
 		return;
 	}
-	own_i_table_change(map, self, own_i_entry_hash(map, entry), entry, 0);
-	own_i_table_removed(map, self);
-	entry_dead(map, entry);
+	entry_unlink(map, self, entry, own_i_entry_hash(map, entry));
 	own_i_retire(self, own_i_payload(entry));
 }
 
@@ -611,7 +609,7 @@ husk_end(struct own_i_record *self, void *object)
 	own_i_retire(self, object);
 }
 
-/* Replaces an entry that the slot NOTEs. -EAGAIN: it has gone. */
+/* Replaces an entry that the slot NOTEs. LOOK_AGAIN: it has gone. */
 static int
 replace(struct own_map *map, struct own_i_record *self, struct own_i_slot s,
 		struct own__header *entry, uint64_t hash, uint64_t deadline_ns,
@@ -621,7 +619,7 @@ replace(struct own_map *map, struct own_i_record *self, struct own_i_slot s,
 	int r = bug ? 0 : own_entry(map, self, s, entry, deadline_ns, 0);
 
 	if (r)
-		return r == -ENOENT ? -EAGAIN : r;
+		return r == -ENOENT ? LOOK_AGAIN : r;
 	own_i_table_change(map, self, hash, entry, own_i_cell_of(by, hash));
 	if (!bug)
 		entry_dead(map, entry);
@@ -630,7 +628,7 @@ replace(struct own_map *map, struct own_i_record *self, struct own_i_slot s,
 	return 0;
 }
 
-/* -EAGAIN: the key is to be looked at again. */
+/* 0, an error, or LOOK_AGAIN. */
 static int
 put_once(struct own_map *map, struct own_i_record *self, struct own_bytes key,
 		uint64_t deadline_ns, const struct own_site *site,
@@ -665,7 +663,7 @@ put_once(struct own_map *map, struct own_i_record *self, struct own_bytes key,
 	r = own_entry(map, self, s, entry, deadline_ns, 0);
 	if (!r)
 		disown_entry(map, s, entry);
-	return r == 0 || r == -ENOENT ? -EAGAIN : r;
+	return r == 0 || r == -ENOENT ? LOOK_AGAIN : r;
 }
 
 int
@@ -691,7 +689,7 @@ own__map_put(struct own_map *map, struct own_bytes key, uint64_t deadline_ns,
 		return r;
 	do
 		r = put_once(map, self, key, deadline_ns, site, how, by);
-	while (r == -EAGAIN);
+	while (r == LOOK_AGAIN);
 	if (own_i_payload(by) != u->object) {
 		if (r)
 			own_i_object_discard(own_i_payload(by));
@@ -748,10 +746,8 @@ remove_once(struct own_map *map, struct own_i_record *self,
 	}
 	r = own_entry(map, self, s, entry, deadline_ns, 0);
 	if (r)
-		return r == -ENOENT ? -EAGAIN : r;
-	own_i_table_change(map, self, hash, entry, 0);
-	own_i_table_removed(map, self);
-	entry_dead(map, entry);
+		return r == -ENOENT ? LOOK_AGAIN : r;
+	entry_unlink(map, self, entry, hash);
 	if (!ret) {
 		own_i_slot_free(s);
 		own_i_retire(self, own_i_payload(entry));
@@ -783,8 +779,36 @@ own__map_remove(struct own_map *map, struct own_bytes key, uint64_t deadline_ns,
 	}
 	do
 		r = remove_once(map, self, key, deadline_ns, site, ret);
-	while (r == -EAGAIN);
+	while (r == LOOK_AGAIN);
 	return r;
+}
+
+void
+own__map_remove_held(void *object, uint64_t how, const struct own_site *site)
+{
+	static const char verb[] = "own_map_remove_held";
+	uint64_t kind = how & OWN__HOW_KIND;
+	struct own_i_record *self = own_i_this;
+	struct own__header *entry;
+	struct own_i_slot s;
+	struct own_map *map;
+
+	(void)object;
+	if (!self || kind == OWN__HOW_OWNED)
+		own__fault_handle(verb, ": not this thread's entry", how, site);
+	s = own_i_slot_of(self, how, verb);
+	own_require((own_i_slot_container(s) & OWN_I_MAP) &&
+			(OWN_I_KIND(kind) & OWN_I_WRITES), "own_map_remove_"
+			"held: not the unique handle of an entry", site);
+	map = map_of(s);
+	entry = entry_of(s);
+	if (kind == OWN__HOW_DRAFT) {
+		own_i_object_free(own_i_payload(s.meta->draft));
+		s.meta->draft = NULL;
+	}
+	entry_unlink(map, self, entry, own_i_entry_hash(map, entry));
+	own_i_slot_free(s);
+	own_i_retire(self, own_i_payload(entry));
 }
 
 /* ---- peek ---- */
