@@ -10,6 +10,12 @@ static struct own_map *map;
 static int held[4];		/* ghosts: IS, IX, S, X granted */
 enum { IS, IX, S, X };
 
+/*
+ * What the modes stand for, so that the race check sees who is ordered with
+ * whom: IS reads all, IX key's too, which it writes; S reads, X writes both.
+ */
+static struct { long all, key[3]; } *data;
+
 static void
 begin(void)
 {
@@ -23,6 +29,8 @@ begin(void)
 	support_begin(OWN_VERSIONED, 0);
 	for (unsigned i = 0; i < 4; i++)
 		held[i] = 0;
+	data = own_m_alloc(sizeof(*data), 16);
+	own_m_write(data, sizeof(*data));
 	options.hash = own_m_hash;
 	must(own_map_create(&options, &map));
 	own_m_name(map, sizeof(*map), "map");
@@ -45,22 +53,44 @@ static void
 end(void)
 {
 	own_map_destroy(map);
+	own_m_free(data);
 	support_end();
 }
 
 static void
-enter(int mode)
+touch(int mode, uint64_t key)
+{
+	switch (mode) {
+	case IX:
+		own_m_write(&data->key[key], sizeof(data->key[key]));
+		/* fall through */
+	case IS:
+		own_m_read(&data->all, sizeof(data->all));
+		break;
+	case S:
+		own_m_read(data, sizeof(*data));
+		break;
+	default:
+		own_m_write(data, sizeof(*data));
+	}
+}
+
+/* key: of IX */
+static void
+enter(int mode, uint64_t key)
 {
 	held[mode]++;
 	own_m_assert(held[X] <= 1 && (!held[X] || held[IS] + held[IX] +
 			held[S] == 0), "somebody beside the owner of all");
 	own_m_assert(!held[S] || !held[IX], "a change beside a whole share");
+	touch(mode, key);
 	own_m_yield();
 }
 
 static void
-leave(int mode)
+leave(int mode, uint64_t key)
 {
+	touch(mode, key);
 	own_m_assert(held[X] <= 1 && (!held[X] || held[IS] + held[IX] +
 			held[S] == 0), "somebody beside the owner of all");
 	held[mode]--;
@@ -72,8 +102,8 @@ share(uint64_t key)
 	struct own_shared s = { NULL, 0 };
 
 	must(own_map_share_u64(map, key, &s));
-	enter(IS);
-	leave(IS);
+	enter(IS, 0);
+	leave(IS, 0);
 	own_shared_release(&s);
 }
 
@@ -83,8 +113,8 @@ share_all(void)
 	struct own_shared s = { NULL, 0 };
 
 	must(own_map_share_all(map, &s));
-	enter(S);
-	leave(S);
+	enter(S, 0);
+	leave(S, 0);
 	own_shared_release(&s);
 }
 
@@ -94,8 +124,8 @@ claim_all(void)
 	struct own_unique u = { NULL, 0 };
 
 	must(own_map_claim_all(map, &u));
-	enter(X);
-	leave(X);
+	enter(X, 0);
+	leave(X, 0);
 	own_unique_release(&u);
 }
 
@@ -111,14 +141,14 @@ couple(int first_unique)
 		must(own_map_claim_u64(map, 1, &a));
 	else
 		must(own_map_share_u64(map, 1, &s));
-	enter(first);
+	enter(first, 1);
 	must(own_map_claim_u64(map, 2, &b));
-	enter(IX);
-	leave(first);
+	enter(IX, 2);
+	leave(first, 1);
 	own_unique_release(&a);
 	own_shared_release(&s);
 	own_m_yield();
-	leave(IX);
+	leave(IX, 2);
 	own_unique_release(&b);
 }
 
@@ -141,8 +171,8 @@ entry_share_all(unsigned me)
 		return;
 	}
 	must(own_map_claim_u64(map, 1, &u));
-	enter(IX);
-	leave(IX);
+	enter(IX, 1);
+	leave(IX, 1);
 	own_unique_release(&u);
 }
 
@@ -171,9 +201,9 @@ couple_down(unsigned me)
 	own_m_yield();
 	must(own_map_claim_u64(map, 1, &a));
 	own_unique_release(&b);
-	enter(IX);
+	enter(IX, 1);
 	own_m_yield();
-	leave(IX);
+	leave(IX, 1);
 	own_unique_release(&a);
 }
 
@@ -210,16 +240,16 @@ whole_and_entry(unsigned me)
 	switch (me) {
 	case 0:
 		must(own_map_share_all(map, &all));
-		enter(S);
+		enter(S, 0);
 		share(1);
-		leave(S);
+		leave(S, 0);
 		own_shared_release(&all);
 		break;
 	case 1:
 		must(own_map_share_u64(map, 2, &s));
-		enter(IS);
+		enter(IS, 0);
 		share_all();
-		leave(IS);
+		leave(IS, 0);
 		own_shared_release(&s);
 		break;
 	default:
@@ -241,8 +271,8 @@ gives_up(unsigned me)
 		r = own_map_claim_all_timed(map, own_deadline_ns(1000), &u);
 		own_m_assert(r == 0 || r == -ETIMEDOUT, "a claim failed");
 		if (!r) {
-			enter(X);
-			leave(X);
+			enter(X, 0);
+			leave(X, 0);
 			own_unique_release(&u);
 		}
 		break;
@@ -262,21 +292,21 @@ transitions(unsigned me)
 	switch (me) {
 	case 0:
 		must(own_map_share_u64(map, 1, &s));
-		enter(IS);
+		enter(IS, 0);
 		must(own_shared_clone(&s, &t));
 		own_shared_release(&s);
 		own_m_yield();
-		leave(IS);
+		leave(IS, 0);
 		own_shared_release(&t);
 		break;
 	case 1:
 		must(own_map_claim_u64(map, 2, &u));
-		enter(IX);
-		leave(IX);
-		enter(IS);
+		enter(IX, 2);
+		leave(IX, 2);
+		enter(IS, 0);
 		own_unique_downgrade(&u, &s);
 		own_m_yield();
-		leave(IS);
+		leave(IS, 0);
 		own_shared_release(&s);
 		share_all();
 		break;

@@ -169,6 +169,20 @@ growing_large(void)
 		put(keys[i], (long)keys[i]);
 }
 
+/*
+ * Four cells are being left for four: key 1, a tombstone; key 0x81, empty. Who
+ * puts above 0x80 need not move key 1, which must find a cell all the same.
+ */
+static void
+rebuilding(void)
+{
+	begin(OWN_EXCLUSIVE, 2);
+	put(1, 10);
+	put(5, 50);
+	must(own_map_remove_u64(map, 5));
+	put(0x81, 20);
+}
+
 /* Every key is in the map once, and counted. */
 static int
 visit(const struct own_shared *entry, void *arg)
@@ -499,6 +513,52 @@ grow_large(unsigned me)
 }
 
 static void
+room(unsigned me)
+{
+	own_m_assert(put_new(0x82 + me, 30) == 0, "the key is taken");
+}
+
+static void
+end_room(void)
+{
+	own_m_assert(get(1) == 10 && get(0x81) == 20,
+			"a key that stays is absent");
+	end();
+}
+
+/* Looks, and removes what it saw: nobody comes between. */
+static void
+remove_held(unsigned me)
+{
+	struct own_unique u = { NULL, 0 };
+	struct pair *p;
+	int r;
+
+	if (me < 2) {
+		r = own_map_claim_u64(map, 1, &u);
+		own_m_assert(r == 0 || r == -ENOENT, "a claim failed");
+		if (r)
+			return;
+		write_inside(&u, 0);
+		p = own_unique_edit(&u);
+		own_m_read(p, sizeof(*p));
+		commits++;
+		own_m_assert(commits == 1, "removed twice");
+		own_map_remove_held(&u);
+		(void)own_reclaim(0);
+		return;
+	}
+	(void)get(1);
+}
+
+static void
+end_remove_held(void)
+{
+	own_m_assert(get(1) == -1, "a removed entry is back");
+	end();
+}
+
+static void
 tombs(unsigned me)
 {
 	int r;
@@ -617,6 +677,12 @@ const struct own_m_scenario own_m_map_scenarios[] = {
 	  .thread = two_migrations, .finish = end },
 	{ .name = "map/grow_large", .threads = 3, .setup = growing_large,
 	  .thread = grow_large, .finish = end },
+	{ .name = "map/room", .threads = 3, .setup = rebuilding,
+	  .thread = room, .finish = end_room },
+	{ .name = "map/remove_held", .threads = 3, .setup = one,
+	  .thread = remove_held, .finish = end_remove_held },
+	{ .name = "map/remove_draft", .threads = 3, .setup = one_versioned,
+	  .thread = remove_held, .finish = end_remove_held },
 	{ .name = "map/tombs", .threads = 2, .setup = one_roomy,
 	  .thread = tombs, .finish = end_tombs, .preemptions = 3 },
 	{ .name = "map/shrink", .threads = 2, .setup = growing_twice,

@@ -134,7 +134,10 @@ int own_m_cas(void *p, unsigned size, void *expected, uint64_t desired,
 	X(COUPLE_BY_SLOT)	/* behind a gate a slot takes a barred mode */ \
 	X(NOT_ADMITTED)		/* a gate stops who must pass it */	\
 	X(IS_PASSES_S)		/* a reader's hold lets its writes pass S */ \
-	X(GATE_NO_WAKE)		/* a gate that opens wakes nobody */
+	X(GATE_NO_WAKE)		/* a gate that opens wakes nobody */	\
+	X(GATE_NO_RELEASE)	/* a gate opens with relaxed order */	\
+	X(CELL_NO_RELEASE)	/* put publishes with relaxed order */	\
+	X(NO_ROOM)		/* puts fill what copies will need */
 
 enum own__bug {
 #define OWN__BUG_ENUM(name)	OWN_BUG_##name,

@@ -189,8 +189,8 @@ OWN_MUST_CHECK OWN__INLINE int own_cell_orphan_claim_at(struct own_cell *cell,
  *
  * Waits as a claim does: under OWN_EXCLUSIVE for holders, under OWN_VERSIONED
  * for another writer only. Also gives an empty cell its value. Returns what a
- * claim does (but -ENOENT), and -EINVAL for an object of another type. A
- * borrowed handle stops the process.
+ * claim does (but -ENOENT), and -EINVAL for an object of another type, or that
+ * was taken out of a map. A borrowed handle stops the process.
  */
 OWN_MUST_CHECK OWN__INLINE int own__cell_replace_any(struct own_cell *cell,
 		uint64_t deadline_ns, struct own_unique *u,

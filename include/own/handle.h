@@ -244,7 +244,8 @@ OWN__INLINE void own_shared_release(struct own_shared *handle)
  *
  * In place (OWN_EXCLUSIVE): lets readers in, what was changed stays changed.
  * A draft (OWN_VERSIONED): the draft is dropped, the current version stays.
- * Owned: the object ends; its fini runs here.
+ * Owned: the object ends; its fini runs here, unless it was taken out of a map
+ * (own_map_take()): then at a later scan.
  */
 OWN__INLINE void own_unique_release(struct own_unique *handle)
 		OWN__ENDS_UNIQUE(handle);

@@ -130,6 +130,7 @@ OWN_API void own_map_destroy(struct own_map *map);
 
 /* Entries: cheap, not exact beside changes; exact under a whole-map handle. */
 OWN_API uint64_t own_map_count(const struct own_map *map);
+/* Work in proportion to the table. */
 OWN_API void own_map_stats(const struct own_map *map,
 		struct own_map_stats *ret);
 
@@ -161,6 +162,8 @@ OWN_API int own__map_put(struct own_map *map, struct own_bytes key,
 /* ret: NULL retires, else the object is handed out */
 OWN_API int own__map_remove(struct own_map *map, struct own_bytes key,
 		uint64_t deadline_ns, const struct own_site *site, void **ret);
+OWN_API void own__map_remove_held(void *object, uint64_t how,
+		const struct own_site *site);
 OWN_API void *own__map_new(struct own_map *map, struct own_bytes key,
 		size_t size_bytes, int *r);
 OWN_API int own__map_peek(struct own_map *map, struct own_bytes key,
@@ -380,11 +383,26 @@ OWN_MUST_CHECK OWN__INLINE int own_map_new_sized(struct own_map *map,
 	own_map_remove_timed(map, own__u64(number), deadline_ns)
 
 /*
+ * own_map_remove_held(u) - unlink and retire the entry that @u holds
+ * @u: of own_map_claim() or own_map_claim_or_new(); emptied
+ *
+ * What was seen through @u is still so when the entry goes: nobody else can
+ * change it in between. A draft is dropped with it. Never waits or fails; does
+ * nothing to an empty handle; any other handle stops the process.
+ */
+OWN__INLINE void own_map_remove_held_at(struct own_unique *u,
+		const struct own_site *site) OWN__ENDS_UNIQUE(u);
+#define own_map_remove_held(u)	own_map_remove_held_at(u, OWN_HERE)
+
+/*
  * own_map_take(map, key, ret) - unlink an entry and own its object
  * own_map_take_try(map, key, ret)
  * own_map_take_timed(map, key, deadline_ns, ret)
  *
- * After every holder has left it. OWN_VERSIONED: readers never wait, so the
+ * After every holder has left it. The object goes back into a map, or is
+ * released; its fini then runs at a later scan (own_reclaim()), since look-ups
+ * may still be about to see that it has gone; a cell refuses it (-EINVAL).
+ * OWN_VERSIONED: readers never wait, so the
  * entry is unlinked before its last reader has gone and cannot be put back:
  * therefore the caller must hold no handle of anything (-EDEADLK), and _try
  * and _timed give -EINVAL, as own_cell_swap() does.
@@ -438,7 +456,9 @@ OWN_MUST_CHECK OWN__INLINE int own__map_take_any(struct own_map *map,
  *     each with _try(map, ret) and _timed(map, deadline_ns, ret)
  *
  * May block (but for _try), under both policies. The handles give no payload:
- * own_shared_get() returns the map. Verbs on entries work as ever meanwhile,
+ * own_shared_get() returns the map; own_shared_detach() and _upgrade_try() give
+ * -EINVAL, own_shared_clone() and own_unique_downgrade() stop the process. At
+ * most 65535 share_all at once. Verbs on entries work as ever meanwhile,
  * as far as the table above allows; the owner of the whole map may use all.
  * -EDEADLK: share_all while the caller holds a unique handle of an entry, or
  * the map; claim_all while it holds anything of it; or a cycle of threads.
@@ -619,6 +639,20 @@ own_map_new_sized(struct own_map *map, struct own_bytes key,
 	ret->object = object;
 	ret->how = OWN__HOW_OF_OWNED(object);
 	return 0;
+}
+
+OWN__VERB_BODY OWN__INLINE void
+own_map_remove_held_at(struct own_unique *u, const struct own_site *site)
+{
+	void *object = u->object;
+	uint64_t how = u->how;
+
+	if (!object)
+		return;
+	u->object = NULL;
+	u->how = 0;
+	own__tsan_unique_end(object);
+	own__map_remove_held(object, how, site);
 }
 
 OWN__VERB_BODY OWN__INLINE int
