@@ -401,7 +401,8 @@ own__expect(const void *object, uint64_t how, const struct own_type *type)
 
 	own_require(object, "empty handle used", NULL);
 	if (type)
-		own_require(own_i_type(own_i_header(object)) == type,
+		own_require(!own_i_type_differs(own_i_type(own_i_header(
+				object)), type),
 				"handle used as another type", NULL);
 	if (kind == OWN__HOW_DETACHED || kind == OWN__HOW_OWNED)
 		return;

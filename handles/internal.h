@@ -224,7 +224,12 @@ own_i_slot_take(struct own_i_record *self, const void *container,
 			OWN__HOW_SEQ_ONE, OWN__RELEASE);
 	own__store(&s.meta->site, site, OWN__RELAXED);
 	/* release: a gate's scan that sees it sees the use before it over */
-	own__store(&s.meta->container, (uintptr_t)container, OWN__RELEASE);
+	if (own__bug(OWN_BUG_CONTAINER_NO_RELEASE))
+		own__store(&s.meta->container, (uintptr_t)container,
+				OWN__RELAXED);
+	else
+		own__store(&s.meta->container, (uintptr_t)container,
+				OWN__RELEASE);
 	*ret = s;
 	return 0;
 }
@@ -448,6 +453,12 @@ own_i_type(const struct own__header *header)
 	return (const struct own_type *)(uintptr_t)
 		(own__load(&header->type, OWN__RELAXED) & 0xfffffffffff8);
 }
+
+/*
+ * OWN_TYPE() in a header describes the type anew in each file: the same if all
+ * of it is, the name by its text.
+ */
+int own_i_type_differs(const struct own_type *a, const struct own_type *b);
 
 /* In the lowest bits of a header's type. */
 #define OWN_I_ENTRY	UINT64_C(1)	/* of a map: a prefix and a key */

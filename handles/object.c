@@ -15,6 +15,15 @@
 #define ALIGN_MAX	4096u
 #define SIZE_MAX_BYTES	((size_t)1 << 46)
 
+int
+own_i_type_differs(const struct own_type *a, const struct own_type *b)
+{
+	return a != b && (a->size != b->size || a->align != b->align ||
+			a->copy != b->copy || a->fini != b->fini ||
+			a->flags != b->flags || !a->name || !b->name ||
+			strcmp(a->name, b->name) != 0);
+}
+
 static size_t
 align_of(const struct own_type *type)
 {

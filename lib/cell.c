@@ -426,7 +426,8 @@ own__cell_replace(struct own_cell *cell, uint64_t deadline_ns,
 	require_live(cell, site);
 	/* what was taken out of a map may still be looked at: it stays DEAD;
 	 * relaxed: the caller owns it */
-	if (own_i_type(own_i_header(object)) != cell->type ||
+	if (own_i_type_differs(own_i_type(own_i_header(object)),
+				cell->type) ||
 			(own__load(&own_i_header(object)->word,
 				OWN__RELAXED) & OWN__DEAD))
 		return -EINVAL;
@@ -496,7 +497,8 @@ own_cell_init(struct own_cell *cell, const struct own_type *type,
 		return -EINVAL;
 	if (initial && (!initial->object ||
 			(initial->how & OWN__HOW_KIND) != OWN__HOW_OWNED ||
-			own_i_type(own_i_header(initial->object)) != type ||
+			own_i_type_differs(own_i_type(own_i_header(
+				initial->object)), type) ||
 			/* relaxed: the caller owns it */
 			(own__load(&own_i_header(initial->object)->word,
 				OWN__RELAXED) & OWN__DEAD)))

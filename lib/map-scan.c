@@ -312,7 +312,8 @@ own_map_swap(const struct own_unique *one, const struct own_unique *other)
 		r = map_of_whole(other, "own_map_swap", &b);
 	if (r)
 		return r;
-	if (a->whole.type != b->whole.type || a->policy != b->policy ||
+	if (own_i_type_differs(a->whole.type, b->whole.type) ||
+			a->policy != b->policy ||
 			a->flags != b->flags || a->hash != b->hash)
 		return -EINVAL;
 	if (a == b)

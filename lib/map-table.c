@@ -226,7 +226,8 @@ copy(struct own_map *map, struct own_i_record *self, struct own_i_table *next,
 		if (own__load(from, OWN__ACQUIRE) != x &&
 				!own__bug(OWN_BUG_COPY_NO_RECHECK))
 			return;
-		/* T1 */
+		/* T1; whoever gets here came past MOVED or map->table, which
+		 * release too */
 		if (own__cas(to, &y, value, OWN__ACQ_REL))
 			break;
 	}

@@ -682,7 +682,8 @@ own__map_put(struct own_map *map, struct own_bytes key, uint64_t deadline_ns,
 				u->how, site);
 	if (r)
 		return r;
-	if (own_i_type(own_i_header(u->object)) != map->whole.type)
+	if (own_i_type_differs(own_i_type(own_i_header(u->object)),
+			map->whole.type))
 		return -EINVAL;
 	by = entry_for(map, key, u->object, &r);
 	if (!by)

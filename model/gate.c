@@ -14,7 +14,10 @@ enum { IS, IX, S, X };
  * What the modes stand for, so that the race check sees who is ordered with
  * whom: IS reads all, IX key's too, which it writes; S reads, X writes both.
  */
-static struct { long all, key[3]; } *data;
+struct data {
+	long all, key[3];
+};
+static struct data *data;
 
 static void
 begin(void)

@@ -169,6 +169,17 @@ growing_large(void)
 		put(keys[i], (long)keys[i]);
 }
 
+/* The next put of a key that is not there fills it: then it is left. */
+static void
+filling(void)
+{
+	static const uint64_t keys[] = { 1, 2, 0x41, 0x81, 0xc1 };
+
+	none();
+	for (unsigned i = 0; i < 5; i++)
+		put(keys[i], (long)keys[i]);
+}
+
 /*
  * Four cells are being left for four: key 1, a tombstone; key 0x81, empty. Who
  * puts above 0x80 need not move key 1, which must find a cell all the same.
@@ -512,6 +523,25 @@ grow_large(unsigned me)
 		put(me == 1 ? 0xc2 : 0x83, 1);
 }
 
+/* One puts, one copies, one reads. */
+static void
+copied(unsigned me)
+{
+	long value;
+
+	switch (me) {
+	case 0:
+		put(0x42, 42);
+		break;
+	case 1:
+		put(0x43, 43);
+		break;
+	default:
+		value = get(0x42);
+		own_m_assert(value == 42 || value == -1, "a wrong value");
+	}
+}
+
 static void
 room(unsigned me)
 {
@@ -677,6 +707,8 @@ const struct own_m_scenario own_m_map_scenarios[] = {
 	  .thread = two_migrations, .finish = end },
 	{ .name = "map/grow_large", .threads = 3, .setup = growing_large,
 	  .thread = grow_large, .finish = end },
+	{ .name = "map/copied", .threads = 3, .setup = filling,
+	  .thread = copied, .finish = end },
 	{ .name = "map/room", .threads = 3, .setup = rebuilding,
 	  .thread = room, .finish = end_room },
 	{ .name = "map/remove_held", .threads = 3, .setup = one,

@@ -88,6 +88,60 @@ release_keeps_a_change_in_place_and_drops_a_draft(void **state)
 }
 
 static void
+remove_held_takes_out_what_was_seen(void **state)
+{
+	struct own_unique u = { 0 };
+	struct own_shared s = { 0 };
+	struct spot spot;
+	struct actor a;
+	int made = 0, versioned = KIND(state)->policy == OWN_VERSIONED;
+
+	begin(KIND(state));
+	own_map_remove_held(&u);
+	add(map, KEY(1), 1);
+	spot_start(&a, &spot, KEY(1));
+	if (versioned)
+		assert_int_equal(own_map_share(map, KEY(1), &s), 0);
+	assert_int_equal(own_map_claim(map, KEY(1), &u), 0);
+	assert_int_equal(actor_do(&a, at_remove_try), -EBUSY);
+	own_map_remove_held(&u);
+	assert_null(u.object);
+	assert_true(is_absent(map, KEY(1)));
+	assert_int_equal(own_map_count(map), 0);
+	/* who reads a version goes on with it */
+	if (versioned)
+		assert_int_equal(item_get(&s)->n, 1);
+	own_shared_release(&s);
+	assert_int_equal(own_map_claim_or_new(map, KEY(1), &u, &made), 0);
+	assert_int_equal(made, 1);
+	*item_edit(&u) = (struct item) { 2, 2, &ended };
+	own_map_remove_held(&u);
+	assert_true(is_absent(map, KEY(1)));
+	assert_int_equal(actor_do(&a, at_claim_or_new), 0);
+	assert_int_equal(spot.made, 1);
+	actor_do(&a, act_release);
+	actor_stop(&a);
+	finish_any();
+}
+
+static void
+remove_held_behind_a_gate(void **state)
+{
+	struct own_unique u = { 0 }, whole = { 0 };
+
+	begin(KIND(state));
+	add(map, KEY(1), 1);
+	assert_int_equal(own_map_claim_all(map, &whole), 0);
+	assert_int_equal(own_map_claim(map, KEY(1), &u), 0);
+	own_map_remove_held(&u);
+	own_unique_release(&whole);
+	assert_true(is_absent(map, KEY(1)));
+	assert_int_equal(own_map_claim_all_try(map, &whole), 0);
+	own_unique_release(&whole);
+	finish_any();
+}
+
+static void
 downgrade_goes_on_reading_what_was_written(void **state)
 {
 	struct own_unique u = { 0 };
@@ -145,7 +199,7 @@ claim_returns_what_copy_does(void **state)
 	own_map_destroy(map);
 	map = map_new(&type, KIND(state)->policy, KIND(state)->flags);
 	assert_int_equal(own_map_new(map, KEY(1), &u), 0);
-	*item_edit(&u) = (struct item) { 1, 1, &ended };
+	*(struct item *)own_unique_edit(&u) = (struct item) { 1, 1, &ended };
 	assert_int_equal(own_map_put(map, KEY(1), &u), 0);
 	for (unsigned i = 0; i < 4; i++) {
 		copy_result = errors[i];
@@ -1002,6 +1056,8 @@ NO_CHILDREN;
 static const struct CMUnitTest tests[] = {
 	TEST_MAP(claim_gives_the_entry_to_change),
 	TEST_MAP(release_keeps_a_change_in_place_and_drops_a_draft),
+	TEST_MAP(remove_held_takes_out_what_was_seen),
+	TEST_MAP(remove_held_behind_a_gate),
 	TEST_MAP(downgrade_goes_on_reading_what_was_written),
 	TEST_VERSIONED(claim_returns_what_copy_does),
 	TEST_MAP(claim_or_new_makes_an_entry_on_commit),

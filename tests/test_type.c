@@ -52,6 +52,33 @@ static const struct own_type bytes_type = {
 static uint32_t copies, finis;
 
 static void
+type_described_in_two_files_is_one(void **state)
+{
+	struct own_type again = pair_type;
+	struct own_unique u = { 0 };
+	struct own_cell cell;
+	char name[] = "pair";
+
+	(void)state;
+	again.name = name;
+	assert_int_equal(own_cell_init(&cell, &again, OWN_VERSIONED, "cell",
+			NULL), 0);
+	assert_int_equal(pair_new(&u), 0);
+	assert_int_equal(own_cell_replace(&cell, &u), 0);
+	again.fini = NULL;
+	assert_int_equal(pair_new(&u), 0);
+	assert_int_equal(own_cell_replace(&cell, &u), -EINVAL);
+	own_unique_release(&u);
+	again.fini = pair_fini;
+	name[0] = 'P';
+	assert_int_equal(pair_new(&u), 0);
+	assert_int_equal(own_cell_replace(&cell, &u), -EINVAL);
+	own_unique_release(&u);
+	own_cell_destroy(&cell);
+	(void)own_barrier();
+}
+
+static void
 description_says_what_the_type_is(void **state)
 {
 	(void)state;
@@ -338,6 +365,7 @@ static const struct child children[] = {
 
 static const struct CMUnitTest tests[] = {
 	TEST(description_says_what_the_type_is),
+	TEST(type_described_in_two_files_is_one),
 	TEST(new_object_is_owned_and_zeroed),
 	TEST(owned_object_may_go_to_another_thread),
 	TEST(payload_is_aligned_as_asked),

@@ -46,6 +46,9 @@ struct own_type {
  *   session_edit(&unique)     struct session *
  *   session_read(cell, &out)  copies the cell's value out: a peek
  *
+ * In a header, copy and fini must be functions with external linkage: a type
+ * that is described in several files is one if all of it is equal.
+ *
  * The payload type is complete where OWN_TYPE stands. C only; C++ may use the
  * untyped verbs and static_cast.
  */
