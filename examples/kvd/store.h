@@ -119,6 +119,6 @@ extern const struct store_ops store_own, store_sharded, store_rwlock,
 		store_mutex, store_gil;
 
 /* For functions that leave a handle in a view: clang's analysis ends there. */
-#define VIEW_VERB	OWN__TS(no_thread_safety_analysis)
+#define VIEW_VERB	OWN_UNTRACKED("a view keeps its handles")
 
 #endif

@@ -265,23 +265,6 @@ edit(struct store *store, struct view *view, struct own_bytes key,
 	return r;
 }
 
-struct setting {
-	struct own_bytes bytes;
-	uint64_t expires_ms;
-};
-
-static int
-edit_set(struct value *value, bool absent, void *arg)
-{
-	const struct setting *to = arg;
-	int r = value_set(value, to->bytes.data, to->bytes.size);
-
-	(void)absent;
-	if (!r)
-		value->expires_ms = to->expires_ms;
-	return r;
-}
-
 static int
 set(struct store *store, struct view *view, struct own_bytes key,
 		enum when when, struct own_bytes bytes, uint64_t expires_ms)

@@ -73,7 +73,7 @@ cell_of(struct store *store)
 }
 
 /* An owned set with an empty map. */
-OWN_UNTRACKED("a handle that is kept in, or passed by, a structure")
+OWN_UNTRACKED("hands its handle to the caller")
 static int
 set_make(uint32_t policy, uint64_t entries_expected, struct own_unique *ret)
 {
@@ -91,7 +91,7 @@ set_make(uint32_t policy, uint64_t entries_expected, struct own_unique *ret)
 	return r;
 }
 
-OWN_UNTRACKED("a handle that is kept in, or passed by, a structure")
+OWN_UNTRACKED("the handle is from set_make()")
 static int
 create(uint32_t policy, struct store **ret)
 {
@@ -150,6 +150,12 @@ leave(struct store *store, struct view *view)
 
 /* ---- keys ---- */
 
+VIEW_VERB static void
+drop_entry(struct view *view)
+{
+	own_shared_release(&view->entry);
+}
+
 VIEW_VERB static int
 get(struct store *store, struct view *view, struct own_bytes key,
 		const struct value **ret)
@@ -187,7 +193,7 @@ keep(struct store *store, struct view *view, struct own_shared *ret)
 	return r;
 }
 
-OWN_UNTRACKED("a handle that is kept in, or passed by, a structure")
+OWN_UNTRACKED("claims in one of two ways")
 static int
 edit(struct store *store, struct view *view, struct own_bytes key,
 		enum when when, edit_fn fn, void *arg)
@@ -222,25 +228,8 @@ edit(struct store *store, struct view *view, struct own_bytes key,
 	return r;
 }
 
-struct setting {
-	struct own_bytes bytes;
-	uint64_t expires_ms;
-};
-
-static int
-edit_set(struct value *value, bool absent, void *arg)
-{
-	const struct setting *to = arg;
-	int r = value_set(value, to->bytes.data, to->bytes.size);
-
-	(void)absent;
-	if (!r)
-		value->expires_ms = to->expires_ms;
-	return r;
-}
-
 /* A claim would copy bytes that SET throws away: bring a new object instead. */
-OWN_UNTRACKED("a handle that is kept in, or passed by, a structure")
+OWN_UNTRACKED("gives away, or releases if that fails")
 static int
 set_new_version(struct own_map *map, struct own_bytes key,
 		struct setting *to)
@@ -268,36 +257,41 @@ set(struct store *store, struct view *view, struct own_bytes key,
 	return edit(store, view, key, when, edit_set, &to);
 }
 
-OWN_UNTRACKED("a handle that is kept in, or passed by, a structure")
+/*
+ * Through the claim, so that what was seen is what goes: nobody puts a new
+ * value in between.
+ */
+static int
+remove_if(struct own_map *map, struct own_bytes key, bool only_expired)
+{
+	struct own_unique u = { 0 };
+	bool expired;
+	int r = own_map_claim(map, key, &u);
+
+	if (r)
+		return r;
+	expired = value_expired(value_edit(&u));
+	if (expired || !only_expired)
+		own_map_remove_held(&u);
+	else
+		own_unique_release(&u);
+	return expired ? -ENOENT : 0;
+}
+
 static int
 remove_key(struct store *store, struct view *view, struct own_bytes key)
 {
-	const struct value *v;
-	int expired = get(store, view, key, &v) == -ESTALE, r;
-
-	own_shared_release(&view->entry);
-	r = own_map_remove(view->map, key);
-	return !r && expired ? -ENOENT : r;
+	(void)store;
+	drop_entry(view);
+	return remove_if(view->map, key, false);
 }
 
-/*
- * Between a look and the removal of what was seen nobody may put a new value:
- * so the map as a whole is claimed for that long.
- */
-OWN_UNTRACKED("a handle that is kept in, or passed by, a structure")
 static void
 drop_expired(struct store *store, struct view *view, struct own_bytes key)
 {
-	struct own_unique whole = { 0 };
-	const struct value *v;
-
-	own_shared_release(&view->entry);
-	if (own_map_claim_all(view->map, &whole))
-		return;
-	if (get(store, view, key, &v) == -ESTALE)
-		(void)!own_map_remove(view->map, key);
-	own_shared_release(&view->entry);
-	own_unique_release(&whole);
+	(void)store;
+	drop_entry(view);
+	(void)remove_if(view->map, key, true);
 }
 
 /* ---- all of it ---- */
@@ -307,7 +301,7 @@ struct visit {
 	void *arg;
 };
 
-OWN_UNTRACKED("a handle that is kept in, or passed by, a structure")
+OWN_UNTRACKED("the handle is lent by own_map_scan()")
 static int
 visit_entry(const struct own_shared *entry, void *arg)
 {
@@ -366,7 +360,7 @@ fill(struct own_map *map, const struct data *data)
 	return r;
 }
 
-OWN_UNTRACKED("a handle that is kept in, or passed by, a structure")
+OWN_UNTRACKED("the handle is from set_make()")
 static int
 load(struct store *store, const struct data *data)
 {

@@ -81,6 +81,25 @@ value_set(struct value *v, const char *bytes, size_t size)
 	return 0;
 }
 
+/* What SET asks for. */
+struct setting {
+	struct own_bytes bytes;
+	uint64_t expires_ms;
+};
+
+/* An edit_fn of store.h; arg: a struct setting. */
+static inline int
+edit_set(struct value *value, bool absent, void *arg)
+{
+	const struct setting *to = arg;
+	int r = value_set(value, to->bytes.data, to->bytes.size);
+
+	(void)absent;
+	if (!r)
+		value->expires_ms = to->expires_ms;
+	return r;
+}
+
 static inline void
 value_fini(struct value *v)
 {
