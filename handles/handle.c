@@ -222,7 +222,10 @@ own__shared_clone(const void *object, uint64_t how,
 			"own_shared_clone: not a shared handle", site);
 	word = own_i_slot_word(from);
 	container = own_i_slot_container(from);
-	r = own_i_slot_take(self, (void *)(container & ~OWN_I_GATED), site, &s);
+	/* a cell's address has no tag, and may have that bit */
+	if (container & OWN_I_MAP)
+		container &= ~OWN_I_GATED;
+	r = own_i_slot_take(self, (void *)container, site, &s);
 	if (r)
 		return r;
 	if (container & OWN_I_MAP) {

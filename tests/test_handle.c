@@ -178,6 +178,30 @@ clone_outlives_what_it_was_made_from(void **state)
 	finish(POLICY(state) == OWN_VERSIONED ? 3 : 1);
 }
 
+/* What a slot says of a map is in bits that a cell's address may have. */
+static void
+clone_names_a_cell_at_any_address(void **state)
+{
+	static _Alignas(64) char memory[sizeof(struct own_cell) + 64];
+	struct own_shared s = { 0 }, t = { 0 };
+	struct own_unique u = { 0 };
+
+	(void)state;
+	for (unsigned at = 0; at < 64; at += _Alignof(struct own_cell)) {
+		struct own_cell *c = (struct own_cell *)(void *)(memory + at);
+
+		item_cell(c, OWN_VERSIONED, at, NULL);
+		assert_int_equal(own_cell_share(c, &s), 0);
+		assert_int_equal(own_shared_clone(&s, &t), 0);
+		own_shared_release(&s);
+		assert_int_equal(own_shared_upgrade_try(&t, &u), 0);
+		item_set(&u, at + 1);
+		own_unique_commit(&u);
+		assert_int_equal(item_value(c), at + 1);
+		own_cell_destroy(c);
+	}
+}
+
 static void
 clone_and_share_pass_a_waiting_claimer(void **state)
 {
@@ -1235,6 +1259,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(empty_handle_gives_null_or_stops_the_checked_build),
 	TEST_BOTH(scope_releases_its_handles),
 	TEST_BOTH(clone_outlives_what_it_was_made_from),
+	TEST(clone_names_a_cell_at_any_address),
 	TEST(clone_and_share_pass_a_waiting_claimer),
 	TEST(clone_of_a_replaced_version_keeps_it),
 	TEST_BOTH(clone_and_detach_fail_at_the_count_limit),
