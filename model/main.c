@@ -77,12 +77,16 @@ now(void)
 
 /* --- which scenarios, and how ------------------------------------------- */
 
-/* The whole name, or a beginning of it. */
+/* All of a file by its name and a slash, else one by its whole name. */
 static bool
 is_wanted(const struct own_m_scenario *s)
 {
-	return !options.scenario || strncmp(s->name, options.scenario,
-			strlen(options.scenario)) == 0;
+	const char *wanted = options.scenario;
+	size_t n = wanted ? strlen(wanted) : 0;
+
+	if (n > 0 && wanted[n - 1] != '/')
+		return strcmp(s->name, wanted) == 0;
+	return n == 0 || strncmp(s->name, wanted, n) == 0;
 }
 
 static bool
@@ -413,7 +417,7 @@ check_all(void)
 /* --- command line ------------------------------------------------------- */
 
 static const char usage[] =
-"own_model [--scenario NAME] [options]   search; NAME may be a beginning\n"
+"own_model [--scenario NAME] [options]   search; map/ are all of map.c's\n"
 "own_model --check [options]             the test that make check runs\n"
 "  --list                 names of the scenarios\n"
 "  --strategy S           exhaustive, random, pct or all (all)\n"
