@@ -89,30 +89,8 @@ cell_latencies(struct bench *b, const struct hist h[LATENCIES])
 	(void)b;
 	pthread_mutex_lock(&totals.lock);
 	for (int k = 0; k < LATENCIES; k++)
-		for (unsigned i = 0; i < HIST_SIZE; i++)
-			totals.latency[k].count[i] += h[k].count[i];
+		hist_join(&totals.latency[k], &h[k]);
 	pthread_mutex_unlock(&totals.lock);
-}
-
-/* The upper end of the step that holds the @rank-th part of all. */
-static double
-hist_at(const struct hist *h, double rank)
-{
-	uint64_t all = 0, seen = 0;
-	unsigned i, octave;
-
-	for (i = 0; i < HIST_SIZE; i++)
-		all += h->count[i];
-	for (i = 0; i < HIST_SIZE - 1; i++) {
-		seen += h->count[i];
-		if ((double)seen >= rank * (double)all && seen)
-			break;
-	}
-	if (i < HIST_STEPS)
-		return i;
-	octave = i / HIST_STEPS + 3;
-	return (double)((uint64_t)(HIST_STEPS + i % HIST_STEPS + 1)
-			<< (octave - 4)) - 1;
 }
 
 static void

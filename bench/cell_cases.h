@@ -23,6 +23,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "bench/hist.h"
 #include "bench/shim.h"
 
 /* All words equal; a writer adds one to each. */
@@ -87,27 +88,6 @@ cell_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-/* Log-linear: 16 steps an octave, so a figure is at most 6 % too high. */
-#define HIST_STEPS	16u
-#define HIST_SIZE	(64u * HIST_STEPS)
-struct hist {
-	uint64_t count[HIST_SIZE];
-};
-
-static inline void
-hist_add(struct hist *h, uint64_t ns)
-{
-	unsigned octave;
-
-	if (ns < HIST_STEPS) {
-		h->count[ns]++;
-		return;
-	}
-	octave = 63u - (unsigned)__builtin_clzll(ns);
-	h->count[(octave - 3) * HIST_STEPS +
-		 (unsigned)(ns >> (octave - 4)) % HIST_STEPS]++;
 }
 
 enum { LATENCY_SHARE, LATENCY_CLAIM, LATENCY_COMMIT, LATENCIES };

@@ -16,6 +16,7 @@ check_PROGRAMS += %D%/cell_bench
 	$(bench_shim) \
 	%D%/cell_bench.c \
 	%D%/cell_cases.h \
+	%D%/hist.h \
 	%D%/peers/peers.h \
 	%D%/peers/rcu_call.c \
 	%D%/peers/rcu_cell.h \
@@ -26,6 +27,7 @@ check_PROGRAMS += %D%/cell_bench
 check_PROGRAMS += %D%/map_bench
 %C%_map_bench_SOURCES = \
 	$(bench_shim) \
+	%D%/hist.h \
 	%D%/map_bench.c \
 	%D%/map_cases.h \
 	%D%/map_memory.c \

@@ -7,74 +7,24 @@
 #include <string.h>
 #include "stress/cell_stress.h"
 
-/* Later than this is no busy machine any more but a wait that got lost. */
-#define LATE_NS		((uint64_t)2000000000)
-#define TIMEOUT_NS	200000u
-
-void
-must(struct stress_thread *t, int r, const char *what)
-{
-	if (r)
-		stress_fail(t, "%s: %s", what, strerror(r < 0 ? -r : r));
-}
-
-/* What the form of a verb may answer, and when. */
+/* form_judge(), and counts. */
 static int
-judge(struct stress_thread *t, unsigned form, uint64_t deadline_ns, int r,
+judged(struct stress_thread *t, unsigned form, uint64_t deadline_ns, int r,
 		const int *others)
 {
-	uint64_t now;
-	char why[1024];
-
-	if (r == 0)
-		return 0;
-	if (r == -EBUSY && form == TRY) {
+	r = form_judge(t, form, deadline_ns, r, others);
+	if (r == -EBUSY)
 		stress_count(t, K_BUSY);
-		return r;
-	}
-	if (r == -ETIMEDOUT && form == TIMED) {
-		now = own_now_ns();
-		if (now < deadline_ns)
-			stress_fail(t, "-ETIMEDOUT %llu ns early",
-				(unsigned long long)(deadline_ns - now));
-		if (now - deadline_ns > LATE_NS)
-			stress_fail(t, "-ETIMEDOUT %llu ms late",
-				(unsigned long long)(now - deadline_ns) /
-				1000000);
-		stress_waited(t, now - deadline_ns);
+	if (r == -ETIMEDOUT)
 		stress_count(t, K_TIMEDOUT);
-		return r;
-	}
-	for (; others && *others; others++)
-		if (r == *others)
-			return r;
-	own_conflict_text(own_conflict_last(), why, sizeof why);
-	stress_fail(t, "unexpected answer %d (%s): %s", r, strerror(abs(r)),
-			why);
-}
-
-static unsigned
-draw(struct stress_thread *t, unsigned forms)
-{
-	unsigned form;
-
-	do
-		form = 1u << stress_below(t, 3);
-	while (!(form & forms));
-	return form;
-}
-
-static uint64_t
-soon(struct stress_thread *t)
-{
-	return own_deadline_ns(stress_below(t, TIMEOUT_NS));
+	return r;
 }
 
 int
 somehow_share(struct stress_thread *t, struct own_cell *cell, unsigned forms,
 		struct own_shared *ret, const int *others)
 {
-	unsigned form = draw(t, forms);
+	unsigned form = form_draw(t, forms);
 	uint64_t deadline_ns = 0;
 	int r;
 
@@ -83,20 +33,20 @@ somehow_share(struct stress_thread *t, struct own_cell *cell, unsigned forms,
 		r = own_cell_share_try(cell, ret);
 	} else if (form == TIMED) {
 		stress_op(t, K_SHARE_TIMED);
-		deadline_ns = soon(t);
+		deadline_ns = form_deadline(t);
 		r = own_cell_share_timed(cell, deadline_ns, ret);
 	} else {
 		stress_op(t, K_SHARE);
 		r = own_cell_share(cell, ret);
 	}
-	return judge(t, form, deadline_ns, r, others);
+	return judged(t, form, deadline_ns, r, others);
 }
 
 int
 somehow_claim(struct stress_thread *t, struct own_cell *cell, unsigned forms,
 		struct own_unique *ret, const int *others)
 {
-	unsigned form = draw(t, forms);
+	unsigned form = form_draw(t, forms);
 	uint64_t deadline_ns = 0;
 	int r;
 
@@ -105,20 +55,20 @@ somehow_claim(struct stress_thread *t, struct own_cell *cell, unsigned forms,
 		r = own_cell_claim_try(cell, ret);
 	} else if (form == TIMED) {
 		stress_op(t, K_CLAIM_TIMED);
-		deadline_ns = soon(t);
+		deadline_ns = form_deadline(t);
 		r = own_cell_claim_timed(cell, deadline_ns, ret);
 	} else {
 		stress_op(t, K_CLAIM);
 		r = own_cell_claim(cell, ret);
 	}
-	return judge(t, form, deadline_ns, r, others);
+	return judged(t, form, deadline_ns, r, others);
 }
 
 int
 somehow_replace(struct stress_thread *t, struct own_cell *cell, unsigned forms,
 		struct own_unique *u, const int *others)
 {
-	unsigned form = draw(t, forms);
+	unsigned form = form_draw(t, forms);
 	uint64_t deadline_ns = 0;
 	int r;
 
@@ -127,20 +77,20 @@ somehow_replace(struct stress_thread *t, struct own_cell *cell, unsigned forms,
 		r = own_cell_replace_try(cell, u);
 	} else if (form == TIMED) {
 		stress_op(t, K_REPLACE_TIMED);
-		deadline_ns = soon(t);
+		deadline_ns = form_deadline(t);
 		r = own_cell_replace_timed(cell, deadline_ns, u);
 	} else {
 		stress_op(t, K_REPLACE);
 		r = own_cell_replace(cell, u);
 	}
-	return judge(t, form, deadline_ns, r, others);
+	return judged(t, form, deadline_ns, r, others);
 }
 
 int
 somehow_swap(struct stress_thread *t, struct own_cell *cell, unsigned forms,
 		struct own_unique *u, const int *others)
 {
-	unsigned form = draw(t, forms);
+	unsigned form = form_draw(t, forms);
 	uint64_t deadline_ns = 0;
 	int r;
 
@@ -149,20 +99,20 @@ somehow_swap(struct stress_thread *t, struct own_cell *cell, unsigned forms,
 		r = own_cell_swap_try(cell, u);
 	} else if (form == TIMED) {
 		stress_op(t, K_SWAP_TIMED);
-		deadline_ns = soon(t);
+		deadline_ns = form_deadline(t);
 		r = own_cell_swap_timed(cell, deadline_ns, u);
 	} else {
 		stress_op(t, K_SWAP);
 		r = own_cell_swap(cell, u);
 	}
-	return judge(t, form, deadline_ns, r, others);
+	return judged(t, form, deadline_ns, r, others);
 }
 
 int
 somehow_peek(struct stress_thread *t, struct own_cell *cell, unsigned forms,
 		own_peek_fn fn, void *arg, const int *others)
 {
-	unsigned form = draw(t, forms);
+	unsigned form = form_draw(t, forms);
 	uint64_t deadline_ns = 0;
 	int r;
 
@@ -171,13 +121,13 @@ somehow_peek(struct stress_thread *t, struct own_cell *cell, unsigned forms,
 		r = own_cell_peek_try(cell, fn, arg);
 	} else if (form == TIMED) {
 		stress_op(t, K_PEEK_TIMED);
-		deadline_ns = soon(t);
+		deadline_ns = form_deadline(t);
 		r = own_cell_peek_timed(cell, deadline_ns, fn, arg);
 	} else {
 		stress_op(t, K_PEEK);
 		r = own_cell_peek(cell, fn, arg);
 	}
-	return judge(t, form, deadline_ns, r, others);
+	return judged(t, form, deadline_ns, r, others);
 }
 
 static const char *const kinds[] = {

@@ -7,6 +7,7 @@
 
 #include <own/own.h>
 #include "stress/driver.h"
+#include "stress/forms.h"
 
 /*
  * Handles stand in arrays and change threads here, which is beyond what clang
@@ -49,12 +50,6 @@ enum {
 
 #define BIT(kind)		((uint64_t)1 << K_##kind)
 
-/* Which forms of a verb may be drawn. */
-#define TRY			1u
-#define TIMED			2u
-#define BARE			4u
-#define ANY			(TRY | TIMED | BARE)
-
 /*
  * The verb in a form drawn from @forms. Checks what every form promises: no
  * other errors than those of its form, -ETIMEDOUT not before the deadline and
@@ -71,9 +66,6 @@ int somehow_swap(struct stress_thread *t, struct own_cell *cell,
 		unsigned forms, struct own_unique *u, const int *others);
 int somehow_peek(struct stress_thread *t, struct own_cell *cell,
 		unsigned forms, own_peek_fn fn, void *arg, const int *others);
-
-/* Fails the case unless @r is 0. */
-void must(struct stress_thread *t, int r, const char *what);
 
 /* What each case's functions are; see stress/README.md. */
 void exclusive_setup(unsigned threads_n);

@@ -16,7 +16,9 @@ stress_programs += \
 	%D%/cell_versioned.c \
 	%D%/cell_waits.c \
 	%D%/driver.c \
-	%D%/driver.h
+	%D%/driver.h \
+	%D%/forms.c \
+	%D%/forms.h
 %C%_linear_stress_SOURCES = \
 	%D%/driver.c \
 	%D%/driver.h \
@@ -34,6 +36,8 @@ stress_programs += \
 %C%_map_stress_SOURCES = \
 	%D%/driver.c \
 	%D%/driver.h \
+	%D%/forms.c \
+	%D%/forms.h \
 	%D%/map_churn.c \
 	%D%/map_gate.c \
 	%D%/map_growth.c \

@@ -9,21 +9,11 @@
 #include <string.h>
 #include "stress/map_stress.h"
 
-/* Later than this is no busy machine any more but a wait that got lost. */
-#define LATE_NS		((uint64_t)2000000000)
-#define TIMEOUT_NS	200000u
 #define ALIVE		UINT64_C(0x600d11fe600d11fe)
 
 struct ledger ledger;
 int map_text_keys;
 const int none_or_absent[] = { -ENOENT, 0 };
-
-void
-must(struct stress_thread *t, int r, const char *what)
-{
-	if (r)
-		stress_fail(t, "%s: %s", what, strerror(r < 0 ? -r : r));
-}
 
 /* ---- items ---- */
 
@@ -151,46 +141,14 @@ key_of(uint64_t number, struct key *ret)
 
 /* ---- the verbs ---- */
 
-/* What the form of a verb may answer, and when. */
-static int
-judge(struct stress_thread *t, unsigned form, uint64_t deadline_ns, int r,
-		const int *others)
-{
-	uint64_t now;
-	char why[1024];
-
-	if (r == 0)
-		return 0;
-	if (r == -EBUSY && form == TRY) {
-		stress_count(t, K_BUSY);
-		return r;
-	}
-	if (r == -ETIMEDOUT && form == TIMED) {
-		now = own_now_ns();
-		if (now < deadline_ns)
-			stress_fail(t, "-ETIMEDOUT %" PRIu64 " ns early",
-					deadline_ns - now);
-		if (now - deadline_ns > LATE_NS)
-			stress_fail(t, "-ETIMEDOUT %" PRIu64 " ms late",
-					(now - deadline_ns) / 1000000);
-		stress_waited(t, now - deadline_ns);
-		stress_count(t, K_TIMEDOUT);
-		return r;
-	}
-	for (; others && *others; others++)
-		if (r == *others) {
-			if (r == -ENOENT)
-				stress_count(t, K_ABSENT);
-			if (r == -EEXIST)
-				stress_count(t, K_TAKEN);
-			if (r == -EDEADLK)
-				stress_count(t, K_DEADLOCK);
-			return r;
-		}
-	own_conflict_text(own_conflict_last(), why, sizeof why);
-	stress_fail(t, "unexpected answer %d (%s): %s", r, strerror(abs(r)),
-			why);
-}
+/* Answers that are counted. */
+static const struct {
+	int answer;
+	unsigned kind;
+} counted[] = {
+	{ -EBUSY, K_BUSY }, { -ETIMEDOUT, K_TIMEDOUT }, { -ENOENT, K_ABSENT },
+	{ -EEXIST, K_TAKEN }, { -EDEADLK, K_DEADLOCK },
+};
 
 #define IN_FORM(verb, k, ret)						\
 	(form == TRY ? own_map_##verb##_try(ask.map, k, ret) :		\
@@ -234,12 +192,10 @@ somehow(struct stress_thread *t, unsigned verb, unsigned forms,
 	struct own_bytes k = key_of(ask.key, &key);
 	int r = -EINVAL;
 
-	do
-		form = 1u << stress_below(t, 3);
-	while (!(form & forms));
+	form = form_draw(t, forms);
 	stress_op(t, verb + (form == TRY ? 1 : form == TIMED ? 2 : 0));
 	if (form == TIMED)
-		deadline_ns = own_deadline_ns(stress_below(t, TIMEOUT_NS));
+		deadline_ns = form_deadline(t);
 	switch (verb) {
 	case K_SHARE:
 		r = IN_FORM(share, k, ask.shared);
@@ -272,7 +228,11 @@ somehow(struct stress_thread *t, unsigned verb, unsigned forms,
 		r = IN_FORM_ALL(claim_all, ask.unique);
 		break;
 	}
-	return judge(t, form, deadline_ns, r, ask.others);
+	r = form_judge(t, form, deadline_ns, r, ask.others);
+	for (size_t i = 0; i < sizeof counted / sizeof counted[0]; i++)
+		if (r == counted[i].answer)
+			stress_count(t, counted[i].kind);
+	return r;
 }
 
 /* ---- the cases ---- */

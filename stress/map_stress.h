@@ -7,6 +7,7 @@
 
 #include <own/own.h>
 #include "stress/driver.h"
+#include "stress/forms.h"
 
 /*
  * Handles stand in arrays and change threads here, which is beyond what clang
@@ -56,12 +57,6 @@ enum {
 
 #define BIT(kind)		((uint64_t)1 << K_##kind)
 #define BIT3(kind)		((uint64_t)7 << K_##kind)
-
-/* Which forms of a verb may be drawn. */
-#define TRY			1u
-#define TIMED			2u
-#define BARE			4u
-#define ANY			(TRY | TIMED | BARE)
 
 /* No key's value is so large; what must never be seen is. */
 #define HIDDEN			(UINT64_MAX / 2)
@@ -127,9 +122,6 @@ int somehow(struct stress_thread *t, unsigned verb, unsigned forms,
 	somehow(t, K_##verb, forms, (struct ask){ __VA_ARGS__ })
 
 extern const int none_or_absent[];	/* -ENOENT */
-
-/* Fails the case unless @r is 0. */
-void must(struct stress_thread *t, int r, const char *what);
 
 /* What each case's functions are; see stress/README.md. */
 void in_place_setup(unsigned threads_n);
