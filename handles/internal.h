@@ -87,6 +87,7 @@ struct own_i_record {
 	uintptr_t path[OWN_I_PATHS];
 	uint32_t in_fini;		/* private: retire queues, no scan */
 	uint32_t above_limit;		/* private: each retirement scans */
+	uint32_t late;			/* private: look-ups in two tables */
 	/* statistics, written by the thread */
 	uint64_t retired, retired_bytes, freed, freed_bytes, scans;
 	/* of deadlock checks, under their mutex */
@@ -534,6 +535,9 @@ int own_i_cell_upgrade_try(struct own_i_record *self, struct own_i_slot from,
 
 /* Takes over an unlinked object; it is freed when nobody holds it. */
 void own_i_retire(struct own_i_record *self, void *payload);
+/* Into the batch of another record, and without a scan: runs no fini. */
+void own_i_retire_to(struct own_i_record *self, struct own_i_record *of,
+		void *payload);
 void own_i_reclaim_exit(struct own_i_record *self);
 
 /*

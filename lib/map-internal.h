@@ -15,10 +15,12 @@
 #define OWN_I_LINE	2u		/* cells of a probe line */
 #define OWN_I_STRIPES	1u
 #define OWN_I_STEP	2u		/* cells that one change migrates */
+#define OWN_I_LATE	1u		/* late look-ups to one that helps */
 #else
 #define OWN_I_LINE	8u
 #define OWN_I_STRIPES	4u
 #define OWN_I_STEP	64u
+#define OWN_I_LATE	16u
 #endif
 #define OWN_I_LINES_MAX	(UINT64_C(1) << 36)
 
@@ -38,6 +40,7 @@ struct own_i_table {
 	uint64_t lines;			/* a power of two */
 	unsigned shift;			/* line = hash >> 1 >> shift */
 	struct own_i_table *next;	/* shared: set once, a migration */
+	struct own_i_record *by;	/* who began the one to here */
 	void *memory;
 	struct own_alloc alloc;
 	int64_t puts_base, live_base;	/* when it was made */

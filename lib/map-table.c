@@ -158,7 +158,8 @@ used_of(const struct own_map *map, const struct own_i_table *t)
  * if there is no memory.
  */
 static int
-migration_begin(struct own_map *map, struct own_i_table *t)
+migration_begin(struct own_map *map, struct own_i_record *self,
+		struct own_i_table *t)
 {
 	/* M8: in this order, what comes in between counts twice, not never */
 	int64_t puts = puts_of(map), live = own_i_map_live(map);
@@ -184,6 +185,7 @@ migration_begin(struct own_map *map, struct own_i_table *t)
 	}
 	next->live_base = live;
 	next->puts_base = puts;
+	next->by = self;
 	/* T1: release, pairs with own_i_path_next(); M8: seq_cst */
 	if (!own__cas(&t->next, &none, next, OWN__SEQ_CST)) {
 		own_i_object_free(next);
@@ -279,22 +281,30 @@ chain_migrate(struct own_map *map, struct own_i_record *self,
 			break;
 }
 
-/* The whole table has moved: whoever does this retires it. */
+/*
+ * The whole table has moved: whoever does this retires it. A look-up must not
+ * run a fini, and its thread may never retire again: it goes to the batch of
+ * who began.
+ */
 static void
 swing(struct own_map *map, struct own_i_record *self, struct own_i_table *t,
-		struct own_i_table *next)
+		struct own_i_table *next, int late)
 {
 	struct own_i_table *seen = t;
 
 	/* seq_cst: with the loads of the scan, the fallback (M7) */
-	if (own__cas(&map->table, &seen, next, OWN__SEQ_CST))
+	if (!own__cas(&map->table, &seen, next, OWN__SEQ_CST))
+		return;
+	if (late)
+		own_i_retire_to(self, next->by, t);
+	else
 		own_i_retire(self, t);
 }
 
-/* A bounded share of the migration, which every change does. */
+/* A bounded share of the migration: each change, and some late look-ups. */
 static void
 help(struct own_map *map, struct own_i_record *self, struct own_i_table *t,
-		struct own_i_table *next)
+		struct own_i_table *next, int late)
 {
 	uint64_t cells = own_i_table_cells(t), at, end, n;
 
@@ -312,7 +322,7 @@ help(struct own_map *map, struct own_i_record *self, struct own_i_table *t,
 	/* T1: the last one sees what all the others moved */
 	if (own__add(&t->done, n, OWN__ACQ_REL) + n == cells ||
 			own__bug(OWN_BUG_SWING_EARLY))
-		swing(map, self, t, next);
+		swing(map, self, t, next, late);
 }
 
 /* All of it, for who cannot go on otherwise. */
@@ -322,7 +332,7 @@ help_all(struct own_map *map, struct own_i_record *self, struct own_i_table *t,
 {
 	for (uint64_t i = 0; i < own_i_table_cells(t); i++)
 		(void)cell_migrate(map, self, next, &t->cells[i]);
-	swing(map, self, t, next);
+	swing(map, self, t, next, 0);
 }
 
 /*
@@ -429,9 +439,14 @@ walk_both(struct own_map *map, struct own_i_record *self,
 		next = own_i_path_next(map, self, t, &again);
 		if (!again && next)
 			r = walk(next, s, w);
-		/* what the next table is left for in turn: anew */
-		if (r != WALK_NEXT)
+		if (r != WALK_NEXT) {
+			/* changes may have ended half way, and then each
+			 * look-up would go on paying for two */
+			if (self->late++ % OWN_I_LATE == 0)
+				help(map, self, t, next, 1);
 			return r;
+		}
+		/* what the next table is left for in turn: anew */
 		t = own_i_path_enter(map, self);
 		r = walk(t, s, w);
 		if (r != WALK_NEXT)
@@ -482,7 +497,7 @@ looked_full(struct own_map *map, struct own_i_record *self,
 		if ((uint64_t)used * 8 > cells * 7)
 			help_all(map, self, old, t);
 	} else if ((uint64_t)used * FULL_DEN >= cells * FULL_NUM) {
-		(void)migration_begin(map, t);
+		(void)migration_begin(map, self, t);
 	}
 }
 
@@ -506,7 +521,7 @@ chain_full(struct own_map *map, struct own_i_record *self,
 		help_all(map, self, old, t);
 		return 0;
 	}
-	return migration_begin(map, t);
+	return migration_begin(map, self, t);
 }
 
 static void
@@ -600,7 +615,7 @@ own_i_table_insert(struct own_map *map, struct own_i_record *self,
 		}
 	}
 	if (old)
-		help(map, self, old, t);
+		help(map, self, old, t, 0);
 	looked_full(map, self, t, old, nth);
 	own_i_path_exit(self);
 	return 0;
@@ -632,7 +647,7 @@ again:
 				to ? to : OWN_I_TOMB, OWN__ACQ_REL))
 			goto again;
 		if (old)
-			help(map, self, old, t);
+			help(map, self, old, t, 0);
 		own_i_path_exit(self);
 		return;
 	}
@@ -660,7 +675,7 @@ own_i_table_removed(struct own_map *map, struct own_i_record *self)
 			t->lines > map->lines_min) {
 		live = own_i_map_live(map);
 		if (live >= 0 && (uint64_t)live * SPARSE < cells)
-			(void)migration_begin(map, t);
+			(void)migration_begin(map, self, t);
 	}
 	own_i_path_exit(self);
 }

@@ -346,20 +346,28 @@ bytes_kept(void)
 }
 
 void
-own_i_retire(struct own_i_record *self, void *payload)
+own_i_retire_to(struct own_i_record *self, struct own_i_record *of,
+		void *payload)
 {
 	struct own__header *object = own_i_header(payload);
-	struct own_i_batch *batch = &self->batch;
-	uint64_t bytes = own_i_object_bytes(object), kept;
 
 	tally(&self->retired, 1);
-	tally(&self->retired_bytes, bytes);
-	batch->fresh_objects++;
-	batch->fresh_bytes += bytes;
+	tally(&self->retired_bytes, own_i_object_bytes(object));
 	not_leaked(object);
 	/* V1: unlinked already; DEAD before the fence of the scan */
-	list_put(batch, object, object, own__bug(OWN_BUG_DEAD_LATE) ? 0
+	list_put(&of->batch, object, object, own__bug(OWN_BUG_DEAD_LATE) ? 0
 			: OWN__DEAD);
+}
+
+void
+own_i_retire(struct own_i_record *self, void *payload)
+{
+	struct own_i_batch *batch = &self->batch;
+	uint64_t bytes = own_i_object_bytes(own_i_header(payload)), kept;
+
+	batch->fresh_objects++;
+	batch->fresh_bytes += bytes;
+	own_i_retire_to(self, self, payload);
 	/* from within a fini it queues, and does not recurse (p. 32) */
 	if (self->in_fini || (batch->fresh_objects < OWN_I_BATCH_OBJECTS &&
 			batch->fresh_bytes < OWN_I_BATCH_BYTES &&

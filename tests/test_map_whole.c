@@ -784,6 +784,43 @@ map_grows_and_shrinks(void **state)
 	assert_true(heap.asked > full.migrations);
 }
 
+/* Changes end in the middle of a migration; look-ups bring it to its end. */
+static void
+look_ups_finish_what_changes_began(void **state)
+{
+	struct own_map_stats stats = { 0 };
+	uint64_t n = 0, blocks;
+	int r;
+
+	memset(&heap, 0, sizeof(heap));
+	ended = 0;
+	map = heap_map(KIND(state)->policy, 0, &r);
+	assert_int_equal(r, 0);
+	while (n < MANY && !(stats.migrating && stats.cells >= 8192)) {
+		add(map, own__u64(n), n);
+		n++;
+		own_map_stats(map, &stats);
+	}
+	/* half of it: what has not moved is found at once */
+	for (uint64_t more = stats.cells / 128; more > 0; more--, n++)
+		add(map, own__u64(n), n);
+	own_map_stats(map, &stats);
+	assert_true(stats.migrating);
+	blocks = heap.blocks;
+	for (uint64_t k = 0; k < 4 * MANY && stats.migrating; k++) {
+		assert_int_equal(value(map, own__u64(k % n)), k % n);
+		if (k % 256 == 0)
+			own_map_stats(map, &stats);
+	}
+	assert_false(stats.migrating);
+	/* they ran no fini and freed nothing: the table waits in the batch */
+	assert_int_equal(heap.blocks, blocks);
+	(void)own_reclaim(UINT64_MAX);
+	assert_int_equal(heap.blocks, 1);
+	finish(n);
+	assert_int_equal(heap.blocks, 0);
+}
+
 static void
 expected_entries_need_no_migration(void **state)
 {
@@ -895,6 +932,7 @@ static const struct CMUnitTest tests[] = {
 	TEST_MAP(cycle_of_two_whole_maps_has_one_victim),
 	TEST_MAP(two_who_ask_for_the_whole_are_no_cycle),
 	TEST_U64(map_grows_and_shrinks),
+	TEST_U64(look_ups_finish_what_changes_began),
 	TEST_U64(expected_entries_need_no_migration),
 	TEST_U64(without_memory_the_map_goes_on_until_it_is_full),
 	TEST(map_without_memory_is_not_made),
