@@ -378,6 +378,7 @@ whole(struct own_i_record *self, struct own_i_slot s, uintptr_t mode,
 			OWN_I_IS | OWN_I_S, s.meta, NULL);
 	int r = 0, set = 0, gave_way = 0;
 
+	own_i_order_note(self, s, gate, mode, deadline_ns);
 	/* G4 */
 	if (own_i_slot_find_mode(self, gate, own, s.meta, NULL))
 		r = own_i_refuse_gate(self, s, own, text, -EDEADLK);

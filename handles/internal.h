@@ -414,6 +414,36 @@ void own_i_gate_upgraded(struct own_i_slot s);
 
 int own_i_deadlock_check(struct own_i_record *self);
 
+/* ---- order.c: of the checked build ---- */
+
+#if defined(OWN_CHECKED) && !defined(OWN_MODEL)
+#define OWN_I_ORDER	1
+void own_i_order_ask(struct own_i_record *self, struct own_i_slot s,
+		const uint64_t *word, uintptr_t mode);
+#else
+#define OWN_I_ORDER	0
+#endif
+
+/*
+ * Before a slot's object is asked for, whether or not that will wait: a gate
+ * with its mode, any other word with S for shared and X for unique.
+ */
+static inline void
+own_i_order_note(struct own_i_record *self, struct own_i_slot s,
+		const uint64_t *word, uintptr_t mode, uint64_t deadline_ns)
+{
+#if OWN_I_ORDER
+	if (deadline_ns != OWN__TRY)
+		own_i_order_ask(self, s, word, mode);
+#else
+	(void)self;
+	(void)s;
+	(void)word;
+	(void)mode;
+	(void)deadline_ns;
+#endif
+}
+
 /* ---- report.c ---- */
 
 /* Notes why a verb is refused, and returns error. */

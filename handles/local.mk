@@ -5,6 +5,7 @@ libown_all_la_SOURCES += \
 	%D%/handle.c \
 	%D%/internal.h \
 	%D%/object.c \
+	%D%/order.c \
 	%D%/report.c \
 	%D%/slots.c \
 	%D%/wait.c \

@@ -154,6 +154,7 @@ own_i_word_share(struct own_i_record *self, struct own_i_slot s,
 	uint64_t w;
 	int r;
 
+	own_i_order_note(self, s, word, OWN_I_S, deadline_ns);
 	/* relaxed: only a hint that a slot may do */
 	if (!held && !counted &&
 			(own__load(word, OWN__RELAXED) & OWN__BIASED)) {
@@ -234,6 +235,7 @@ own_i_word_take(struct own_i_record *self, struct own_i_slot s, uint64_t *word,
 	int r, slept = 0, looked = 0, spun = 0, gave_way = 0;
 	uint64_t w, next;
 
+	own_i_order_note(self, s, word, OWN_I_X, deadline_ns);
 	for (;;) {
 		if (own__bug(OWN_BUG_LATE_GIVES_UP) && slept &&
 				own_i_expired(deadline_ns))

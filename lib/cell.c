@@ -89,8 +89,8 @@ own__cell_share(struct own_cell *cell, uint64_t deadline_ns,
 #ifndef OWN_NO_INLINE
 	/* what the header's inline does for slot 0, for the others where that
 	 * is taken; relaxed: this thread's own slots */
-	if (slot < 0 && own__self && own__load(&own__self->object[0],
-			OWN__RELAXED)) {
+	if (!OWN_I_ORDER && slot < 0 && own__self &&
+			own__load(&own__self->object[0], OWN__RELAXED)) {
 		const void *held = share_further(cell, site, ret_how, &slot);
 
 		if (held) {

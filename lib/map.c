@@ -83,6 +83,7 @@ own_i_map_enter(struct own_map *map, struct own_i_record *self,
 			site, ret))
 		return -ENOMEM;
 	own_i_slot_store(*ret, (uintptr_t)&map->whole.gate | OWN__NOTE);
+	own_i_order_note(self, *ret, &map->whole.gate, mode, deadline_ns);
 	return own_i_gate_enter(self, *ret, mode, deadline_ns);
 }
 
@@ -170,6 +171,7 @@ share_entry(struct own_map *map, struct own_i_record *self,
 	uint64_t *word = &entry->word;
 	int r;
 
+	own_i_order_note(self, s, word, OWN_I_S, deadline_ns);
 	if (is_versioned(map)) {
 		if (!gated)
 			return 0;
@@ -367,6 +369,7 @@ claim_or_new_once(struct own_map *map, struct own_i_record *self,
 	*r = own_i_table_insert(map, self, *s, hash, key, own_i_cell_of(made,
 			hash) | OWN_I_UNBORN, &entry, &unborn);
 	if (*r == 0) {
+		own_i_order_note(self, *s, &made->word, OWN_I_X, deadline_ns);
 		own_i_slot_kind(*s, OWN__HOW_MADE);
 		own_i_slot_set(*s, (uintptr_t)&made->word | OWN__NOTE);
 		*ret_made = 1;
@@ -651,6 +654,9 @@ put_once(struct own_map *map, struct own_i_record *self, struct own_bytes key,
 		r = own_i_table_insert(map, self, s, hash, key,
 				own_i_cell_of(by, hash), &entry, &unborn);
 	}
+	/* as if there had been something to replace */
+	if (r == 0 && how == OWN__MAP_PUT)
+		own_i_order_note(self, s, &by->word, OWN_I_X, deadline_ns);
 	if (r == 1 && how == OWN__MAP_PUT_NEW && !unborn)
 		r = -EEXIST;
 	if (r < 1) {
