@@ -7,11 +7,14 @@
 #	%C%_cell_LDADD = $(own_la)
 if !MODEL
 example_programs = \
+	%D%/deadlocks \
 	%D%/map \
 	%D%/memory \
 	%D%/quick \
 	%D%/story \
 	%D%/stuck
+%C%_deadlocks_SOURCES = %D%/deadlocks.c
+%C%_deadlocks_LDADD = $(own_la)
 %C%_map_SOURCES = %D%/map.c
 %C%_map_LDADD = $(own_la)
 %C%_memory_SOURCES = %D%/memory.c
