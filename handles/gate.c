@@ -218,6 +218,13 @@ own_i_gate_weaken(struct own_i_slot s)
 		own_i_slot_set(s, own__load(s.object, OWN__RELAXED));
 }
 
+/* X becomes S. */
+void
+own_i_gate_weaken_whole(uint64_t *gate)
+{
+	gate_change(gate, X_SET, S_ONE);
+}
+
 int
 own_i_gate_upgrade_try(struct own_i_record *self, struct own_i_slot s)
 {

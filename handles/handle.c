@@ -14,9 +14,11 @@ static struct own_i_record *
 self_or_fault(const char *verb, uint64_t how)
 {
 	/* a thread without a record has no handle of its own */
-	if (OWN__UNLIKELY(!own_i_this))
+	if (OWN__UNLIKELY(!own_i_this)) {
+		own_i_fork_check();
 		own__fault_handle(verb, ": handle of another thread", how,
 				NULL);
+	}
 	return own_i_this;
 }
 
@@ -33,6 +35,10 @@ detached_end(uint64_t how)
 	uint64_t *word = own_i_how_word(how);
 	uint64_t *gate = NULL;
 
+	if ((how & OWN__HOW_SLOT) == OWN__DETACHED_WHOLE) {
+		own_i_gate_leave(word, OWN_I_S);
+		return;
+	}
 	if (how & OWN__HOW_SLOT)
 		/* relaxed: set before this handle left its thread; every
 		 * detach stores the same (own__shared_detach) */
@@ -51,8 +57,13 @@ own__shared_end(const void *object, uint64_t how)
 	uint64_t *word;
 
 	(void)object;
+	own_i_fork_check();
 	if ((how & OWN__HOW_KIND) == OWN__HOW_DETACHED) {
 		detached_end(how);
+		return;
+	}
+	if ((how & OWN__HOW_KIND) == OWN__HOW_PUBLISHED) {
+		own_i_published_end(how);
 		return;
 	}
 	self = self_or_fault(verb, how);
@@ -79,20 +90,37 @@ own__shared_end(const void *object, uint64_t how)
 	}
 }
 
+/* The slot of a unique handle; of a detached one, one made for it. */
+static struct own_i_slot
+unique_slot(void *object, uint64_t how, const char *verb,
+		struct own_i_lone_slot *lone, struct own_i_record **ret_self)
+{
+	if ((how & OWN__HOW_KIND) != OWN__HOW_DETACHED_UNIQUE) {
+		*ret_self = self_or_fault(verb, how);
+		return own_i_slot_of(*ret_self, how, verb);
+	}
+	*ret_self = own_i_self();
+	own_require(*ret_self, "a detached unique handle is ended by a thread "
+			"for whose record there is no memory: "
+			"own_thread_register() ahead", NULL);
+	return own_i_detached_slot(object, how, lone);
+}
+
 void
 own__unique_end(void *object, uint64_t how)
 {
 	static const char verb[] = "own_unique_release";
+	struct own_i_lone_slot lone;
 	struct own_i_record *self;
 	struct own_i_slot s;
 
+	own_i_fork_check();
 	if ((how & OWN__HOW_KIND) == OWN__HOW_OWNED) {
 		own_i_object_end(object);
 		return;
 	}
-	self = self_or_fault(verb, how);
-	s = own_i_slot_of(self, how, verb);
-	switch (how & OWN__HOW_KIND) {
+	s = unique_slot(object, how, verb, &lone, &self);
+	switch (own_i_slot_how(s) & OWN__HOW_KIND) {
 	case OWN__HOW_UNIQUE:
 		/* the word first: a slot that no longer says UNIQUE while
 		 * WRITER stands would hide a holder from deadlock checks */
@@ -123,19 +151,20 @@ void
 own__unique_commit(void *object, uint64_t how)
 {
 	static const char verb[] = "own_unique_commit";
+	struct own_i_lone_slot lone;
 	struct own_i_record *self;
 	struct own_i_slot s;
+	uint64_t kind;
 
 	own_require((how & OWN__HOW_KIND) != OWN__HOW_OWNED,
 			"own_unique_commit: an owned object has nowhere to "
 			"commit to", NULL);
-	if ((how & OWN__HOW_KIND) != OWN__HOW_DRAFT &&
-			(how & OWN__HOW_KIND) != OWN__HOW_MADE) {
+	s = unique_slot(object, how, verb, &lone, &self);
+	kind = own_i_slot_how(s) & OWN__HOW_KIND;
+	if (kind != OWN__HOW_DRAFT && kind != OWN__HOW_MADE) {
 		own__unique_end(object, how);
 		return;
 	}
-	self = self_or_fault(verb, how);
-	s = own_i_slot_of(self, how, verb);
 	if (own_i_slot_container(s) & OWN_I_MAP)
 		own_i_map_commit(self, s, 0);
 	else
@@ -185,8 +214,11 @@ static int
 clone_detached(uint64_t how)
 {
 	uint64_t *word = own_i_how_word(how), *gate;
-	int r = own_i_word_count(word);
+	int r;
 
+	if ((how & OWN__HOW_SLOT) == OWN__DETACHED_WHOLE)
+		return own_i_gate_count(word, OWN_I_S);
+	r = own_i_word_count(word);
 	if (r || !(how & OWN__HOW_SLOT))
 		return r;
 	/* relaxed: as in detached_end() */
@@ -210,14 +242,17 @@ own__shared_clone(const void *object, uint64_t how,
 	int r, gated = 0;
 
 	own_require(object, "own_shared_clone: empty handle", site);
-	if (kind == OWN__HOW_DETACHED) {
-		/* counted, and slotless as what it was made from */
-		*ret_how = how;
+	/* counted, and slotless as what it was made from */
+	*ret_how = how;
+	if (kind == OWN__HOW_DETACHED)
 		return clone_detached(how);
-	}
+	if (kind == OWN__HOW_PUBLISHED)
+		return own_i_word_count(own_i_how_word(how));
 	if (!self)
 		return -ENOMEM;
 	from = own_i_slot_of(self, how, verb);
+	if (kind == OWN__HOW_WHOLE)
+		return own_i_whole_clone(self, from, site, ret_how);
 	own_require(kind == OWN__HOW_HOLD || kind == OWN__HOW_COUNTED,
 			"own_shared_clone: not a shared handle", site);
 	word = own_i_slot_word(from);
@@ -272,7 +307,7 @@ detach_gate(struct own_i_slot s, uint64_t *word, unsigned *ret)
 	 * none is left when it can be in another one */
 	own__store(gate_of(word), gate, OWN__RELAXED);
 	r = own_i_gate_count(gate, OWN_I_IS);
-	*ret = !r;
+	*ret = r ? 0 : OWN__DETACHED_GATED;
 	return r;
 }
 
@@ -288,7 +323,8 @@ own__shared_detach(const void *object, uint64_t how, uint64_t *ret_how)
 
 	own_require(object, "own_shared_detach: empty handle", NULL);
 	*ret_how = how;
-	if ((how & OWN__HOW_KIND) == OWN__HOW_DETACHED)
+	if ((how & OWN__HOW_KIND) == OWN__HOW_DETACHED ||
+			(how & OWN__HOW_KIND) == OWN__HOW_PUBLISHED)
 		return 0;
 	self = self_or_fault(verb, how);
 	s = own_i_slot_of(self, how, verb);
@@ -318,7 +354,12 @@ own__shared_detach(const void *object, uint64_t how, uint64_t *ret_how)
 		own_i_slot_free(s);
 		break;
 	case OWN__HOW_WHOLE:
-		return -EINVAL;
+		own_require(own_i_slot_container(s) & OWN_I_S,
+				"own_shared_detach: not a shared handle", NULL);
+		/* what is counted at the gate stays there */
+		counts = OWN__DETACHED_WHOLE;
+		own_i_slot_free(s);
+		break;
 	default:
 		own__fault_handle(verb, ": not a shared handle", how, NULL);
 	}
@@ -331,37 +372,43 @@ own__unique_downgrade(void *object, uint64_t how, const struct own_site *site,
 		uint64_t *ret_how)
 {
 	static const char verb[] = "own_unique_downgrade";
+	int detached = (how & OWN__HOW_KIND) == OWN__HOW_DETACHED_UNIQUE;
+	struct own_i_lone_slot lone;
 	struct own_i_record *self;
 	struct own_i_slot s;
-	uint64_t *word;
+	uint64_t *word, kind;
 
 	own_require(object, "own_unique_downgrade: empty handle", site);
 	own_require((how & OWN__HOW_KIND) != OWN__HOW_OWNED,
 			"own_unique_downgrade: an owned object has no readers",
 			site);
-	self = self_or_fault(verb, how);
-	s = own_i_slot_of(self, how, verb);
+	s = unique_slot(object, how, verb, &lone, &self);
+	kind = own_i_slot_how(s) & OWN__HOW_KIND;
 	/* relaxed: for reports */
 	own__store(&s.meta->site, site, OWN__RELAXED);
-	if ((how & OWN__HOW_KIND) == OWN__HOW_DRAFT ||
-			(how & OWN__HOW_KIND) == OWN__HOW_MADE) {
+	if (kind == OWN__HOW_WHOLE) {
+		own_i_whole_downgrade(detached ? own_i_this : self, s, site);
+	} else if (kind != OWN__HOW_DRAFT && kind != OWN__HOW_MADE) {
+		own_require(kind == OWN__HOW_UNIQUE || kind == OWN__HOW_GATED,
+				"own_unique_downgrade: not a unique handle",
+				site);
+		word = own_i_slot_word(s);
+		own_i_slot_kind(s, OWN__HOW_COUNTED);
+		own_i_word_unwriter(word, 1, OWN__COUNT_ONE, 0);
 		if (own_i_slot_container(s) & OWN_I_MAP)
-			own_i_map_commit(self, s, 1);
-		else
-			own_i_cell_commit(self, s, object);
-		*ret_how = own_i_slot_how(s);
-		return;
+			own_i_gate_weaken(s);
+	} else if (own_i_slot_container(s) & OWN_I_MAP) {
+		own_i_map_commit(self, s, 1);
+	} else if (detached) {
+		/* by count, before anybody can see it */
+		own_i_header(object)->word += OWN__COUNT_ONE;
+		own_i_cell_commit(self, s, NULL);
+		own_i_slot_store(s, (uintptr_t)&own_i_header(object)->word |
+				OWN__NOTE);
+	} else {
+		own_i_cell_commit(self, s, object);
 	}
-	own_require((how & OWN__HOW_KIND) == OWN__HOW_UNIQUE ||
-			(how & OWN__HOW_KIND) == OWN__HOW_GATED,
-			"own_unique_downgrade: not a unique handle, or one of "
-			"a whole map", site);
-	word = own_i_slot_word(s);
-	own_i_slot_kind(s, OWN__HOW_COUNTED);
-	own_i_word_unwriter(word, 1, OWN__COUNT_ONE, 0);
-	if (own_i_slot_container(s) & OWN_I_MAP)
-		own_i_gate_weaken(s);
-	*ret_how = own_i_slot_how(s);
+	*ret_how = detached ? own_i_detached_shared(s) : own_i_slot_how(s);
 }
 
 int
@@ -375,7 +422,8 @@ own__shared_upgrade_try(const void *object, uint64_t how,
 	int r;
 
 	own_require(object, "own_shared_upgrade_try: empty handle", site);
-	if ((how & OWN__HOW_KIND) == OWN__HOW_DETACHED)
+	if ((how & OWN__HOW_KIND) == OWN__HOW_DETACHED ||
+			(how & OWN__HOW_KIND) == OWN__HOW_PUBLISHED)
 		return -EINVAL;
 	self = self_or_fault(verb, how);
 	s = own_i_slot_of(self, how, verb);
@@ -407,7 +455,9 @@ own__expect(const void *object, uint64_t how, const struct own_type *type)
 		own_require(!own_i_type_differs(own_i_type(own_i_header(
 				object)), type),
 				"handle used as another type", NULL);
-	if (kind == OWN__HOW_DETACHED || kind == OWN__HOW_OWNED)
+	if (kind == OWN__HOW_DETACHED || kind == OWN__HOW_OWNED ||
+			kind == OWN__HOW_PUBLISHED ||
+			kind == OWN__HOW_DETACHED_UNIQUE)
 		return;
 	(void)own_i_slot_of(self_or_fault("get or edit", how), how,
 			"get or edit");

@@ -127,6 +127,8 @@ extern uint32_t own_i_fenced;		/* no membarrier: seq_cst instead */
 
 /* This thread's record, made on first use; NULL means -ENOMEM. */
 struct own_i_record *own_i_register(void);
+/* Stops the process if threads of its parent used the library. */
+void own_i_fork_check(void);
 
 static inline struct own_i_record *
 own_i_self(void)
@@ -540,6 +542,25 @@ own_i_how_word(uint64_t how)
 {
 	return (uint64_t *)(uintptr_t)(how >> 16);
 }
+
+/* ---- published.c, detach.c ---- */
+
+void own_i_published_end(uint64_t how);
+int own_i_published_reclaim_try(uint64_t how, const struct own_site *site,
+		uint64_t *ret_how);
+/* What a detached unique handle would be in a slot. */
+struct own_i_lone_slot {
+	uintptr_t object;
+	struct own__slot slot;
+};
+struct own_i_slot own_i_detached_slot(void *object, uint64_t how,
+		struct own_i_lone_slot *lone);
+uint64_t own_i_detached_shared(struct own_i_slot s);
+void own_i_whole_downgrade(struct own_i_record *self, struct own_i_slot s,
+		const struct own_site *site);
+int own_i_whole_clone(struct own_i_record *self, struct own_i_slot from,
+		const struct own_site *site, uint64_t *ret_how);
+void own_i_gate_weaken_whole(uint64_t *gate);
 
 void *own_i_alloc(size_t size_bytes, size_t align);
 void own_i_free(void *p, size_t size_bytes);

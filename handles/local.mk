@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 libown_all_la_SOURCES += \
 	%D%/deadlock.c \
+	%D%/detach.c \
 	%D%/gate.c \
 	%D%/handle.c \
 	%D%/internal.h \
 	%D%/object.c \
 	%D%/order.c \
+	%D%/published.c \
 	%D%/report.c \
 	%D%/slots.c \
 	%D%/wait.c \

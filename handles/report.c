@@ -540,9 +540,12 @@ own__fault_handle(const char *verb, const char *what, uint64_t how,
 	put(&t, verb);
 	put(&t, what);
 	put_site(&t, site);
-	if (kind == OWN__HOW_OWNED || kind == OWN__HOW_DETACHED) {
+	if (kind == OWN__HOW_OWNED || kind == OWN__HOW_DETACHED ||
+			kind == OWN__HOW_DETACHED_UNIQUE ||
+			kind == OWN__HOW_PUBLISHED) {
 		put(&t, kind == OWN__HOW_OWNED ? "; it is owned"
-				: "; it is detached");
+				: kind == OWN__HOW_PUBLISHED
+				? "; it is published" : "; it is detached");
 		fault_text(&t);
 	}
 	OWN_I_EACH_RECORD(record) {

@@ -17,6 +17,7 @@ TESTS += %D%/own_model
 	%D%/map.c \
 	%D%/memory.c \
 	%D%/order.c \
+	%D%/published.c \
 	%D%/report.c \
 	%D%/sched.c \
 	%D%/sched.h \

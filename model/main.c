@@ -23,6 +23,7 @@
 	X(deadlock)							\
 	X(gate)								\
 	X(map)								\
+	X(published)							\
 	X(versioned)							\
 	X(word)
 

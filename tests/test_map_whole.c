@@ -309,20 +309,83 @@ thread_end_behind_a_gate_opens_it(void **state)
 	finish_any();
 }
 
-static void
-whole_handles_are_not_detached_or_upgraded(void **state)
+static int
+glance(struct actor *a, int (*verb)(struct actor *a))
 {
-	struct own_shared s = { 0 };
+	int r = actor_do(a, verb);
+
+	(void)actor_do(a, act_release);
+	return r;
+}
+
+/* What another thread gets of key 1 by a share, a claim, and of the whole. */
+static void
+assert_others_get(struct actor *a, int share, int claim, int share_all,
+		int claim_all)
+{
+	SPOT(a)->key = KEY(1);
+	assert_int_equal(glance(a, at_share_try), share);
+	assert_int_equal(glance(a, at_claim_try), claim);
+	assert_int_equal(glance(a, at_share_all_try), share_all);
+	assert_int_equal(glance(a, at_claim_all_try), claim_all);
+}
+
+static void
+whole_view_is_cloned_and_detached(void **state)
+{
+	struct own_shared s = { 0 }, more = { 0 };
 	struct own_unique u = { 0 };
+	struct spot spot;
+	struct actor a;
 
 	begin(KIND(state));
+	add(map, KEY(1), 1);
+	spot_start(&a, &spot, KEY(1));
 	assert_int_equal(own_map_share_all(map, &s), 0);
-	assert_int_equal(own_shared_detach(&s), -EINVAL);
 	assert_int_equal(own_shared_upgrade_try(&s, &u), -EINVAL);
-	assert_non_null(s.object);
-	assert_null(u.object);
+	assert_int_equal(own_shared_clone(&s, &more), 0);
 	own_shared_release(&s);
-	finish(0);
+	assert_others_get(&a, 0, -EBUSY, 0, -EBUSY);
+	assert_int_equal(own_shared_detach(&more), 0);
+	assert_int_equal(own_shared_clone(&more, &s), 0);
+	own_shared_release(&more);
+	assert_others_get(&a, 0, -EBUSY, 0, -EBUSY);
+	own_shared_release(&s);
+	assert_others_get(&a, 0, 0, 0, 0);
+	actor_stop(&a);
+	finish_any();
+}
+
+static void
+whole_map_is_downgraded_and_detached(void **state)
+{
+	struct own_unique u = { 0 };
+	struct own_shared s = { 0 };
+	struct spot spot;
+	struct actor a;
+
+	begin(KIND(state));
+	add(map, KEY(1), 1);
+	spot_start(&a, &spot, KEY(1));
+	for (int detached = 0; detached < 2; detached++) {
+		assert_int_equal(own_map_claim_all(map, &u), 0);
+		if (detached)
+			assert_int_equal(own_unique_detach(&u), 0);
+		assert_others_get(&a, -EBUSY, -EBUSY, -EBUSY, -EBUSY);
+		own_unique_downgrade(&u, &s);
+		assert_null(u.object);
+		assert_ptr_equal(s.object, map);
+		assert_others_get(&a, 0, -EBUSY, 0, -EBUSY);
+		own_shared_release(&s);
+		assert_others_get(&a, 0, 0, 0, 0);
+		assert_int_equal(own_map_claim_all(map, &u), 0);
+		if (detached)
+			assert_int_equal(own_unique_detach(&u), 0);
+		own_unique_release(&u);
+		assert_others_get(&a, 0, 0, 0, 0);
+	}
+	actor_stop(&a);
+	finish_any();
 }
 
 static void
@@ -920,7 +983,8 @@ static const struct CMUnitTest tests[] = {
 	TEST_MAP(holder_goes_on_past_who_waits_for_the_whole),
 	TEST_MAP(who_gave_up_leaves_the_gate_open),
 	TEST_MAP(thread_end_behind_a_gate_opens_it),
-	TEST_MAP(whole_handles_are_not_detached_or_upgraded),
+	TEST_MAP(whole_view_is_cloned_and_detached),
+	TEST_MAP(whole_map_is_downgraded_and_detached),
 	TEST_MAP(upgrade_is_refused_beside_a_whole_view),
 	TEST_MAP(count_is_exact_under_the_whole),
 	TEST_MAP(clear_removes_all_entries),

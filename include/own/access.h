@@ -138,6 +138,7 @@ int own_m_cas(void *p, unsigned size, void *expected, uint64_t desired,
 	X(GATE_NO_RELEASE)	/* a gate opens with relaxed order */	\
 	X(CELL_NO_RELEASE)	/* put publishes with relaxed order */	\
 	X(CONTAINER_NO_RELEASE)	/* a slot's next use hides the one before */ \
+	X(PUBLISHED_RELAXED)	/* the last holder acquires nothing */ \
 	X(NO_ROOM)		/* puts fill what copies will need */
 
 enum own__bug {

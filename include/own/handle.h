@@ -120,6 +120,12 @@ OWN__STATIC_ASSERT(sizeof(struct own__header) == 16, "16 bytes per object");
 #define OWN__HOW_MADE		((uint64_t)0x8000)	/* unique, not in yet */
 #define OWN__HOW_GATED		((uint64_t)0x9000)	/* unique; gate */
 #define OWN__HOW_WHOLE		((uint64_t)0xa000)	/* a map as a whole */
+/* without a slot as well; in SLOT what kind it had (handles/detach.c) */
+#define OWN__HOW_DETACHED_UNIQUE ((uint64_t)0xb000)
+#define OWN__HOW_PUBLISHED	((uint64_t)0xc000)	/* shared, counted */
+/* in SLOT of what is detached and shared: counted at its map's gate, as IS */
+#define OWN__DETACHED_GATED	((uint64_t)1)
+#define OWN__DETACHED_WHOLE	((uint64_t)2)
 #define OWN__HOW_SEQ_ONE	((uint64_t)1 << 36)
 
 struct own__slot {
@@ -160,6 +166,13 @@ OWN_API int own__shared_upgrade_try(const void *object, uint64_t how,
 		const struct own_site *site, void **ret, uint64_t *ret_how);
 OWN_API int own__shared_detach(const void *object, uint64_t how,
 		uint64_t *ret_how);
+OWN_API int own__unique_detach(void *object, uint64_t how, uint64_t *ret_how);
+OWN_API void own__unique_publish(void *object, uint64_t how,
+		const struct own_site *site, uint64_t *ret_how);
+OWN_API int own__shared_reclaim_try(const void *object, uint64_t how,
+		const struct own_site *site, uint64_t *ret_how);
+OWN_API void *own__shared_make_mine(const void *object, uint64_t how,
+		uint64_t *ret_how, int *r);
 OWN_API void *own__new(const struct own_type *type, size_t size, int *r);
 OWN_API size_t own__size(const void *object);
 OWN_API void own__expect(const void *object, uint64_t how,
@@ -301,8 +314,8 @@ OWN__INLINE void own_unique_downgrade_at(struct own_unique *from,
  * draft of the version held, -EAGAIN if that is no longer the current one,
  * -EBUSY if there is a writer, what copy returns. -EDEADLK if the other handle
  * is this thread's own. -ENOMEM. On success @from is empty, on failure it
- * stands. -EINVAL from a detached handle. There is no upgrade that waits: two
- * of them would wait for each other.
+ * stands. -EINVAL from a detached or published handle, or a whole map. There
+ * is no upgrade that waits: two of them would wait for each other.
  */
 OWN_MUST_CHECK OWN__INLINE int own_shared_upgrade_try_at(
 		struct own_shared *from, struct own_unique *ret,
@@ -319,6 +332,59 @@ OWN_MUST_CHECK OWN__INLINE int own_shared_upgrade_try_at(
  */
 OWN_MUST_CHECK OWN__INLINE int own_shared_detach(struct own_shared *handle)
 		OWN__NEEDS_SHARED(handle);
+
+/*
+ * own_unique_detach - free a unique handle from its thread
+ *
+ * Afterwards any thread may use, commit, downgrade and release it, one at a
+ * time; whoever passes it on makes what was done happen before what follows.
+ * A downgrade gives a detached shared handle. The handle stands in any case.
+ * Deadlock detection no longer knows who has it, no thread's end releases it:
+ * one that is lost keeps everybody out. An owned handle needs none of this: 0.
+ * Returns 0, or -EOVERFLOW (4095 detached ones of one map's entries).
+ */
+OWN_MUST_CHECK OWN__INLINE int own_unique_detach(struct own_unique *handle)
+		OWN__NEEDS_UNIQUE(handle);
+
+/*
+ * own_unique_publish(from, ret) - an owned object is shared from now on
+ * @from: an owned handle; emptied
+ * @ret:  an empty handle
+ *
+ * By count, without a container: own_shared_clone() makes more (wait-free but
+ * for other clones), any thread may use and release each, none is noted or
+ * released when a thread ends. The release of the last one ends the object:
+ * its fini runs there. Cannot fail. A borrowed handle stops the process.
+ * Release and acquire: what was read through any of them happens before fini.
+ */
+OWN__INLINE void own_unique_publish_at(struct own_unique *from,
+		struct own_shared *ret, const struct own_site *site)
+		OWN__ENDS_UNIQUE(from) OWN__GETS_SHARED(ret);
+#define own_unique_publish(from, ret)					\
+	own_unique_publish_at(from, ret, OWN_HERE)
+
+/*
+ * own_shared_reclaim_try(from, ret) - own again what was published
+ *
+ * 0 if @from is the last handle: @from is empty then and @ret owns the object.
+ * -EBUSY if there are others, -EINVAL if @from is borrowed: then @from stands.
+ */
+OWN_MUST_CHECK OWN__INLINE int own_shared_reclaim_try_at(
+		struct own_shared *from, struct own_unique *ret,
+		const struct own_site *site) OWN__TAKES_UNIQUE(ret);
+#define own_shared_reclaim_try(from, ret)				\
+	own_shared_reclaim_try_at(from, ret, OWN_HERE)
+
+/*
+ * own_shared_make_mine - own what a shared handle names, or a copy of it
+ *
+ * The object itself if it was published and @from is its last handle, else a
+ * copy made by the type's copy (as Rust's Arc::unwrap_or_clone). @from is
+ * released, @ret is an owned handle. Returns 0, -ENOMEM, what copy returns, or
+ * -EINVAL for a whole map: then @from stands.
+ */
+OWN_MUST_CHECK OWN__INLINE int own_shared_make_mine(struct own_shared *from,
+		struct own_unique *ret) OWN__TAKES_UNIQUE(ret);
 
 /* Bytes of the payload that a handle names. */
 #define own_size(handle)	own__size((handle)->object)
@@ -567,6 +633,76 @@ own_shared_detach(struct own_shared *handle)
 	if (!r)
 		handle->how = how;
 	return r;
+}
+
+OWN__VERB_BODY OWN__INLINE int
+own_unique_detach(struct own_unique *handle)
+{
+	uint64_t how;
+	int r = own__unique_detach(handle->object, handle->how, &how);
+
+	if (!r)
+		handle->how = how;
+	return r;
+}
+
+OWN__VERB_BODY OWN__INLINE void
+own_unique_publish_at(struct own_unique *from, struct own_shared *ret,
+		const struct own_site *site)
+{
+	void *object = from->object;
+	uint64_t how;
+
+	own__require_empty(ret, "own_unique_publish", site);
+	own__unique_publish(object, from->how, site, &how);
+	own__tsan_unique_end(object);
+	from->object = NULL;
+	from->how = 0;
+	ret->object = object;
+	ret->how = how;
+}
+
+OWN__VERB_BODY OWN__INLINE int
+own_shared_reclaim_try_at(struct own_shared *from, struct own_unique *ret,
+		const struct own_site *site)
+{
+	uint64_t how;
+	int r;
+
+	own__require_empty(ret, "own_shared_reclaim_try", site);
+	r = own__shared_reclaim_try(from->object, from->how, site, &how);
+	if (r)
+		return r;
+	own__tsan_unique(from->object);
+	ret->object = (void *)(uintptr_t)from->object;
+	ret->how = how;
+	from->object = NULL;
+	from->how = 0;
+	return 0;
+}
+
+OWN__VERB_BODY OWN__INLINE int
+own_shared_make_mine(struct own_shared *from, struct own_unique *ret)
+{
+	const void *object = from->object;
+	uint64_t how;
+	void *mine;
+	int r;
+
+	own__require_empty(ret, "own_shared_make_mine", NULL);
+	own__tsan_shared_end(object);
+	mine = own__shared_make_mine(object, from->how, &how, &r);
+	if (!mine) {
+		if (!r)
+			__builtin_unreachable();
+		return r;
+	}
+	own__tsan_unique(mine);
+	from->object = NULL;
+	from->how = 0;
+	ret->object = mine;
+	ret->how = how;
+	return 0;
 }
 
 OWN_END_DECLS

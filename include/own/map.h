@@ -456,10 +456,11 @@ OWN_MUST_CHECK OWN__INLINE int own__map_take_any(struct own_map *map,
  *     each with _try(map, ret) and _timed(map, deadline_ns, ret)
  *
  * May block (but for _try), under both policies. The handles give no payload:
- * own_shared_get() returns the map; own_shared_detach() and _upgrade_try() give
- * -EINVAL, own_shared_clone() and own_unique_downgrade() stop the process. At
- * most 65535 share_all at once. Verbs on entries work as ever meanwhile,
- * as far as the table above allows; the owner of the whole map may use all.
+ * own_shared_get() returns the map; own_shared_upgrade_try() gives -EINVAL.
+ * own_unique_downgrade() stops the process while the caller holds a unique
+ * handle of an entry. At most 65535 share_all at once. Verbs on entries work as
+ * ever meanwhile, as far as the table above allows; the owner of the whole map
+ * may use all.
  * -EDEADLK: share_all while the caller holds a unique handle of an entry, or
  * the map; claim_all while it holds anything of it; or a cycle of threads.
  * -EOVERFLOW, -ENOMEM.

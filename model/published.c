@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * published.c - scenarios of objects that are shared for good, by count, and
+ * of unique handles that change threads
+ */
+#include "model/support.h"
+
+static struct own_shared shared[3];
+static struct own_unique lent;
+static uint32_t is_lent;	/* shared, and a futex */
+
+/* An object with a handle for each thread. */
+static void
+begin(void)
+{
+	struct own_unique u = { NULL, 0 };
+
+	support_begin(OWN_EXCLUSIVE, 0);
+	must(pair_new(&u));
+	own_m_write(own_unique_edit(&u), sizeof(struct pair));
+	own_unique_publish(&u, &shared[0]);
+	shared[1] = shared[2] = (struct own_shared){ NULL, 0 };
+	must(own_shared_clone(&shared[0], &shared[1]));
+	must(own_shared_clone(&shared[0], &shared[2]));
+}
+
+/* Whoever is the last ends it: what the others read is over. */
+static void
+reader(unsigned me)
+{
+	own_m_assert(value_of(&shared[me]) == 0, "a published value changed");
+	own_shared_release(&shared[me]);
+}
+
+/* The last one may write. */
+static void
+reclaimer(unsigned me)
+{
+	struct own_unique u = { NULL, 0 };
+	int r = own_shared_reclaim_try(&shared[me], &u);
+
+	if (r) {
+		own_m_assert(r == -EBUSY, "not refused as busy");
+		reader(me);
+		return;
+	}
+	own_m_write(own_unique_edit(&u), sizeof(struct pair));
+	own_unique_release(&u);
+}
+
+static void
+reclaim(unsigned me)
+{
+	if (me == 0)
+		reader(me);
+	else
+		reclaimer(me);
+}
+
+/* ---- a unique handle on another thread ---- */
+
+static void
+begin_lent(void)
+{
+	support_begin(OWN_EXCLUSIVE, 1);
+	lent = (struct own_unique){ NULL, 0 };
+	is_lent = 0;
+}
+
+static void
+begin_lent_draft(void)
+{
+	support_begin(OWN_VERSIONED, 1);
+	lent = (struct own_unique){ NULL, 0 };
+	is_lent = 0;
+}
+
+/* Thread 0 claims and hands over, 1 writes and gives back, 2 reads. */
+static void
+lend(unsigned me)
+{
+	struct own_shared s = { NULL, 0 };
+
+	if (me == 0) {
+		must(own_cell_claim(cell, &lent));
+		must(own_unique_detach(&lent));
+		/* release: as the ring that it would go through */
+		own__store(&is_lent, 1, OWN__RELEASE);
+		own_i_futex_wake(&is_lent, OWN_I_ALL, OWN_I_FUTEX_ANY);
+	} else if (me == 1) {
+		/* acquire: with the store above */
+		while (!own__load(&is_lent, OWN__ACQUIRE))
+			(void)own_i_futex_wait(&is_lent, 0, OWN_I_FUTEX_ANY,
+					OWN__FOREVER);
+		write_inside(&lent, 0);
+		own_unique_downgrade(&lent, &s);
+		own_m_assert(value_of(&s) == 1, "not what was written");
+		own_shared_release(&s);
+	} else {
+		must(own_cell_share(cell, &s));
+		(void)value_of(&s);
+		own_shared_release(&s);
+	}
+}
+
+const struct own_m_scenario own_m_published_scenarios[] = {
+	{ .name = "published/readers", .threads = 3, .setup = begin,
+	  .thread = reader, .finish = support_end, .preemptions = 3 },
+	{ .name = "published/reclaim", .threads = 3, .setup = begin,
+	  .thread = reclaim, .finish = support_end, .preemptions = 3 },
+	{ .name = "published/lent", .threads = 3, .setup = begin_lent,
+	  .thread = lend, .finish = support_end, .preemptions = 2 },
+	{ .name = "published/lent_draft", .threads = 3,
+	  .setup = begin_lent_draft, .thread = lend, .finish = support_end,
+	  .preemptions = 2 },
+	{ .name = NULL },
+};
