@@ -8,6 +8,7 @@ EXTRA_DIST += \
 	%D%/design/rcu.md \
 	%D%/design/reclaim.md \
 	%D%/design/reports.md \
+	%D%/design/states.md \
 	%D%/design/word.md
 
 own_man3 = \

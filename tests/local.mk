@@ -28,6 +28,7 @@ unit_programs = \
 	%D%/test_reclaim \
 	%D%/test_report \
 	%D%/test_slots \
+	%D%/test_states \
 	%D%/test_type \
 	%D%/test_wait \
 	%D%/test_word
@@ -65,6 +66,10 @@ TESTS += $(unit_programs)
 %C%_test_report_LDADD = $(unit_libs)
 %C%_test_slots_SOURCES = %D%/test_slots.c $(unit_support)
 %C%_test_slots_LDADD = $(unit_libs)
+%C%_test_states_CPPFLAGS = $(AM_CPPFLAGS) \
+	-DSTATES_MD='"$(top_srcdir)/doc/design/states.md"'
+%C%_test_states_SOURCES = %D%/test_states.c $(unit_support)
+%C%_test_states_LDADD = $(unit_libs)
 %C%_test_type_SOURCES = %D%/test_type.c $(unit_support)
 %C%_test_type_LDADD = $(unit_libs)
 %C%_test_wait_SOURCES = %D%/test_wait.c $(unit_support)
