@@ -55,6 +55,8 @@ static uint64_t fence_cost_ns;
 static struct own_alloc allocator;
 #ifndef OWN_MODEL
 static pthread_key_t exit_key;
+static pid_t this_process;
+static pid_t forked_from;		/* whose threads are not here, or 0 */
 #endif
 #ifdef OWN_BUGS
 uint64_t own__bugs;
@@ -296,6 +298,75 @@ thread_exit(void *arg)
 	own__store(&self->used, 0, OWN__RELEASE);
 }
 
+/* ---- fork: doc/design/faults.md ---- */
+
+#ifdef OWN_MODEL
+void
+own_i_fork_check(void)
+{
+}
+#else
+/*
+ * In the child, on its only thread, in whatever state fork found the process:
+ * nothing here but plain stores and system calls. Without own__self and
+ * own_i_this every inline and every verb goes where the flag is looked at.
+ */
+static void
+fork_child(void)
+{
+	/* relaxed, here and below: there is one thread. A holder of the lock
+	 * was about to become a user */
+	int others = own__xchg(&setup_lock, 0, OWN__RELAXED) != 0;
+
+	OWN_I_EACH_RECORD(r)
+		if (r != own_i_this && own__load(&r->used, OWN__RELAXED))
+			others = 1;
+	if (others) {
+		if (!forked_from)
+			forked_from = this_process;
+		own__self = NULL;
+		own_i_this = NULL;
+	} else {
+		if (own_i_this)
+			own__store(&own_i_this->tid,
+					(int32_t)syscall(SYS_gettid),
+					OWN__RELAXED);
+		/* where this fails the first heavy fence says so */
+		if (!own__load(&own_i_fenced, OWN__RELAXED))
+			(void)membarrier(
+				MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+	}
+	this_process = getpid();
+}
+
+static void
+fork_fault(void)
+{
+	static const char head[] = "this process is a fork of process ";
+	static const char tail[] = ", in which another thread used libown: "
+		"fork first, then threads; the child of a threaded process "
+		"may only exec or exit";
+	char text[sizeof(head) + sizeof(tail) + 10], digits[10];
+	size_t at = sizeof(head) - 1;
+	unsigned n = 0;
+
+	memcpy(text, head, at);
+	for (pid_t pid = forked_from; pid && n < sizeof(digits); pid /= 10)
+		digits[n++] = (char)('0' + pid % 10);
+	while (n)
+		text[at++] = digits[--n];
+	memcpy(text + at, tail, sizeof(tail));
+	own__fault(text, NULL);
+}
+
+void
+own_i_fork_check(void)
+{
+	if (OWN__UNLIKELY(forked_from != 0))
+		fork_fault();
+}
+#endif
+
 static int
 setup_once(void)
 {
@@ -313,6 +384,11 @@ setup_once(void)
 				membarrier_missing(), OWN__RELAXED);
 #ifndef OWN_MODEL
 		r = -pthread_key_create(&exit_key, thread_exit);
+		this_process = getpid();
+		if (!r && pthread_atfork(NULL, NULL, fork_child)) {
+			(void)pthread_key_delete(exit_key);
+			r = -ENOMEM;
+		}
 		if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
 			own_i_spins = 0;
 #endif
@@ -373,6 +449,7 @@ own_i_register(void)
 {
 	struct own_i_record *self;
 
+	own_i_fork_check();
 	if (setup_once())
 		return NULL;
 	self = record_reuse();

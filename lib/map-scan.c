@@ -257,7 +257,7 @@ static int
 map_of_whole(const struct own_unique *u, const char *verb,
 		struct own_map **ret)
 {
-	struct own_i_record *self = own_i_this;
+	struct own_i_record *self = own_i_self();
 	struct own_i_slot s;
 
 	own_require(u->object && self, "empty handle used", NULL);

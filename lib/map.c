@@ -795,7 +795,7 @@ own__map_remove_held(void *object, uint64_t how, const struct own_site *site)
 {
 	static const char verb[] = "own_map_remove_held";
 	uint64_t kind = how & OWN__HOW_KIND;
-	struct own_i_record *self = own_i_this;
+	struct own_i_record *self = own_i_self();
 	struct own__header *entry;
 	struct own_i_slot s;
 	struct own_map *map;

@@ -18,6 +18,7 @@ unit_programs = \
 	%D%/test_alloc \
 	%D%/test_cell \
 	%D%/test_deadlock \
+	%D%/test_fork \
 	%D%/test_handle \
 	%D%/test_map \
 	%D%/test_map_held \
@@ -43,6 +44,8 @@ TESTS += $(unit_programs)
 %C%_test_cell_LDADD = $(unit_libs)
 %C%_test_deadlock_SOURCES = %D%/test_deadlock.c $(unit_support)
 %C%_test_deadlock_LDADD = $(unit_libs)
+%C%_test_fork_SOURCES = %D%/test_fork.c %D%/map_support.h $(unit_support)
+%C%_test_fork_LDADD = $(unit_libs)
 %C%_test_handle_SOURCES = %D%/test_handle.c $(unit_support)
 %C%_test_handle_LDADD = $(unit_libs)
 %C%_test_map_SOURCES = %D%/test_map.c %D%/map_support.h $(unit_support)
