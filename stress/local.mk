@@ -5,6 +5,7 @@
 if !MODEL
 stress_programs += \
 	%D%/cell_stress \
+	%D%/handles_stress \
 	%D%/linear_stress \
 	%D%/map_stress \
 	%D%/refcount_stress
@@ -19,6 +20,12 @@ stress_programs += \
 	%D%/driver.h \
 	%D%/forms.c \
 	%D%/forms.h
+%C%_handles_stress_SOURCES = \
+	%D%/driver.c \
+	%D%/driver.h \
+	%D%/forms.c \
+	%D%/forms.h \
+	%D%/handles_stress.c
 %C%_linear_stress_SOURCES = \
 	%D%/driver.c \
 	%D%/driver.h \
