@@ -4,10 +4,12 @@ libown_all_la_SOURCES += \
 	%D%/detach.c \
 	%D%/gate.c \
 	%D%/handle.c \
+	%D%/held.c \
 	%D%/internal.h \
 	%D%/object.c \
 	%D%/order.c \
 	%D%/published.c \
+	%D%/report-internal.h \
 	%D%/report.c \
 	%D%/slots.c \
 	%D%/wait.c \

@@ -17,95 +17,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "handles/internal.h"
-
-/* ---- text without stdio ---- */
-
-struct text {
-	char *at;
-	size_t room;
-	size_t length;		/* of the text without a limit */
-};
-
-static void
-put(struct text *t, const char *s)
-{
-	for (; *s; s++, t->length++)
-		if (t->length + 1 < t->room)
-			t->at[t->length] = *s;
-	if (t->room)
-		t->at[t->length < t->room ? t->length : t->room - 1] = '\0';
-}
-
-static void
-put_number(struct text *t, uint64_t v)
-{
-	char digits[21];
-	unsigned i = sizeof(digits) - 1;
-
-	digits[i] = '\0';
-	do
-		digits[--i] = (char)('0' + v % 10);
-	while ((v /= 10) != 0);
-	put(t, digits + i);
-}
-
-static void
-put_address(struct text *t, uintptr_t v)
-{
-	char digits[19];
-	unsigned i = sizeof(digits) - 1;
-
-	digits[i] = '\0';
-	do
-		digits[--i] = "0123456789abcdef"[v & 15];
-	while ((v >>= 4) != 0);
-	digits[--i] = 'x';
-	digits[--i] = '0';
-	put(t, digits + i);
-}
-
-static void
-put_site(struct text *t, const struct own_site *site)
-{
-	if (!site)
-		return;
-	put(t, " at ");
-	put(t, site->file);
-	put(t, ":");
-	put_number(t, site->line);
-}
-
-static void
-put_party(struct text *t, const struct own_party *party)
-{
-	put(t, "thread ");
-	put_number(t, (uint64_t)(uint32_t)party->tid);
-	if (party->thread[0]) {
-		put(t, " (");
-		put(t, party->thread);
-		put(t, ")");
-	}
-	put(t, ", ");
-	put(t, party->mode);
-	put(t, ", ");
-	put(t, party->object ? party->object : "object");
-	put(t, " ");
-	put_address(t, (uintptr_t)party->address);
-	if (party->key[0]) {
-		put(t, " of key ");
-		put(t, party->key);
-	}
-	if (party->container) {
-		put(t, " in ");
-		put(t, party->container);
-	}
-	put_site(t, party->site);
-	if (party->waits_at) {
-		put(t, ", waits");
-		put_site(t, party->waits_at);
-	}
-}
+#include "handles/report-internal.h"
 
 /* ---- looking at what may be gone ---- */
 
@@ -419,11 +331,7 @@ write_all(int fd, const char *buffer, size_t length)
 static int
 dump_line(int fd, struct text *t)
 {
-	size_t length;
-
-	put(t, "\n");
-	length = t->length < t->room ? t->length : t->room - 1;
-	return write_all(fd, t->at, length);
+	return write_all(fd, t->at, put_end(t));
 }
 
 static const char *
@@ -497,15 +405,16 @@ own_dump(int fd)
 
 /* ---- faults and stalls ---- */
 
-OWN__NORETURN static void
-fault_text(struct text *t)
+void
+own_i_fault_text(struct text *t)
 {
-	put(t, "\n");
+	size_t length = put_end(t);
+
 #ifdef OWN_MODEL
+	(void)length;
 	own_m_fail(t->at);
 #else
-	(void)write_all(STDERR_FILENO, t->at,
-			t->length < t->room ? t->length : t->room - 1);
+	(void)write_all(STDERR_FILENO, t->at, length);
 	abort();
 #endif
 }
@@ -519,7 +428,7 @@ own__fault(const char *what, const struct own_site *site)
 	put(&t, "libown: ");
 	put(&t, what);
 	put_site(&t, site);
-	fault_text(&t);
+	own_i_fault_text(&t);
 }
 
 /*
@@ -546,7 +455,7 @@ own__fault_handle(const char *verb, const char *what, uint64_t how,
 		put(&t, kind == OWN__HOW_OWNED ? "; it is owned"
 				: kind == OWN__HOW_PUBLISHED
 				? "; it is published" : "; it is detached");
-		fault_text(&t);
+		own_i_fault_text(&t);
 	}
 	OWN_I_EACH_RECORD(record) {
 		if (record->id != id)
@@ -567,7 +476,7 @@ own__fault_handle(const char *verb, const char *what, uint64_t how,
 			put_party(&t, &party);
 		}
 	}
-	fault_text(&t);
+	own_i_fault_text(&t);
 }
 
 /* Misuse with two sides: slot, of holder, is the other one; it may be NULL. */
@@ -585,7 +494,7 @@ own_i_fault_held(const char *what, struct own_i_record *holder,
 	put(&t, what);
 	put(&t, "; held by ");
 	put_party(&t, &party);
-	fault_text(&t);
+	own_i_fault_text(&t);
 }
 
 static void
@@ -654,7 +563,7 @@ own_i_stall_wait(struct own_i_record *self)
 	}
 	if (!found)
 		put(&t, "; held by a detached handle, or by nobody any more");
-	put(&t, "\n");
+	(void)put_end(&t);
 	own_i_stall(buffer);
 }
 
@@ -679,6 +588,6 @@ own_i_stall_retired(uint64_t bytes, struct own_i_record *holder,
 	} else {
 		put(&t, ", is held by a detached handle, or waits for a scan");
 	}
-	put(&t, "\n");
+	(void)put_end(&t);
 	own_i_stall(buffer);
 }

@@ -20,6 +20,7 @@ unit_programs = \
 	%D%/test_deadlock \
 	%D%/test_fork \
 	%D%/test_handle \
+	%D%/test_held \
 	%D%/test_map \
 	%D%/test_map_held \
 	%D%/test_map_scan \
@@ -48,6 +49,8 @@ TESTS += $(unit_programs)
 %C%_test_fork_LDADD = $(unit_libs)
 %C%_test_handle_SOURCES = %D%/test_handle.c $(unit_support)
 %C%_test_handle_LDADD = $(unit_libs)
+%C%_test_held_SOURCES = %D%/test_held.c %D%/map_support.h $(unit_support)
+%C%_test_held_LDADD = $(unit_libs)
 %C%_test_map_SOURCES = %D%/test_map.c %D%/map_support.h $(unit_support)
 %C%_test_map_LDADD = $(unit_libs)
 %C%_test_map_held_SOURCES = %D%/test_map_held.c %D%/map_support.h \

@@ -75,11 +75,46 @@ OWN_API size_t own_conflict_text(const struct own_conflict *conflict,
 OWN_API int own_dump(int fd);
 
 /*
+ * own_held - what the calling thread holds now
+ * @parties:     filled with the first @parties_max of them; may be NULL for 0
+ *
+ * Counts every borrowed handle of this thread, beyond @parties_max too, and
+ * lists them in the order of their slots, which is the order in which they were
+ * taken as long as none of them was given back in between. Detached handles and
+ * owned objects are not the thread's and do not count. Within a peek, a copy or
+ * a visit, what that borrows counts as well. Returns their number, 0 in a
+ * thread that has not used libown.
+ */
+OWN_API size_t own_held(struct own_party *parties, size_t parties_max);
+
+enum own_idle {
+	OWN_IDLE_OFF,			/* only counts */
+	OWN_IDLE_REPORT,		/* tells the stall hook */
+	OWN_IDLE_STOP			/* stops the process, with the report */
+};
+
+/*
+ * own_idle_check(what) - a thread is about to wait: should it hold anything?
+ *
+ * For an event loop to call right before it blocks, in epoll_wait() and the
+ * like, as often as it likes: with nothing held it looks at the thread's slots
+ * and does nothing else. What is still held then makes others wait for as long
+ * as no event comes, and was often forgotten. OWN_IDLE_REPORT tells
+ * own_stall_hook()'s callback what is held and where each handle was taken, 16
+ * by name and the rest by number; of the same handles once a thread, of others
+ * at most once a second. OWN_IDLE_STOP is for tests: it stops the process as
+ * misuse does. Counts as own_held() does, and returns that number, or -EINVAL
+ * for an unknown @what.
+ */
+OWN_API int own_idle_check_at(enum own_idle what, const struct own_site *site);
+#define own_idle_check(what)	own_idle_check_at(what, OWN_HERE)
+
+/*
  * Called for a wait that has lasted a second and that deadlock detection
- * cannot explain, and for retired memory above the limit; @text is one
- * paragraph. The default writes it to stderr; NULL says nothing. May be set at
- * any time. The callback must not take
- * handles, nor call own_reclaim() or own_barrier().
+ * cannot explain, for retired memory above the limit, and by own_idle_check();
+ * @text is one paragraph. The default writes it to stderr; NULL says nothing.
+ * May be set at any time. The callback must not take handles, nor call
+ * own_reclaim() or own_barrier().
  */
 typedef void (*own_stall_fn)(const char *text, void *arg);
 OWN_API void own_stall_hook(own_stall_fn fn, void *arg);
