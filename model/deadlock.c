@@ -5,9 +5,11 @@
  * Slices are on: a timed-out slice runs the check. Who runs out of time is the
  * scheduler's choice, or comes when nobody else can run.
  */
+#include "lib/map-internal.h"
 #include "model/support.h"
 
 static int victims;
+static struct own_map *map;	/* with one entry, of key 1 */
 
 static void
 begin(uint32_t policy)
@@ -136,6 +138,92 @@ end_ordered(void)
 	support_end();
 }
 
+/* ---- cells, an entry, and the whole of its map ---- */
+
+static void
+begin_map(void)
+{
+	struct own_map_options options = {
+		.size = sizeof(options), .type = &pair_type, .name = "map",
+		.policy = OWN_EXCLUSIVE, .flags = OWN_MAP_U64,
+		.entries_expected = 4, .hash = own_m_hash,
+	};
+	struct own_unique u = { NULL, 0 };
+
+	begin(OWN_EXCLUSIVE);
+	must(own_map_create(&options, &map));
+	own_m_name(map, sizeof(*map), "map");
+	must(own_map_new_u64(map, 1, &u));
+	support_made(1);
+	must(own_map_put_u64(map, 1, &u));
+}
+
+static void
+end_map(void)
+{
+	own_map_destroy(map);
+	end_opposite();
+}
+
+/* What the second step of a thread was told; lets go of all that it has. */
+static void
+step_end(int r, struct own_unique *first, struct own_unique *second,
+		struct own_shared *share)
+{
+	own_m_assert(r == 0 || r == -EDEADLK, "granted, or -EDEADLK");
+	if (r) {
+		const struct own_conflict *why = own_conflict_last();
+
+		own_m_assert(why && why->error == -EDEADLK &&
+				why->parties_n >= 2, "the cycle is reported");
+		victims++;
+	}
+	own_shared_release(share);
+	own_unique_release(second);
+	own_unique_release(first);
+}
+
+static void
+entry_and_cell(unsigned me)
+{
+	struct own_unique u = { NULL, 0 }, v = { NULL, 0 };
+	struct own_shared s = { NULL, 0 };
+	int r;
+
+	if (me == 0) {
+		must(own_cell_claim(cell, &u));
+		r = own_map_share_u64(map, 1, &s);
+	} else {
+		must(own_map_claim_u64(map, 1, &u));
+		r = own_cell_claim(cell, &v);
+	}
+	step_end(r, &u, &v, &s);
+}
+
+/* An entry, a cell, another cell, and the whole that the entry bars. */
+static void
+whole_and_entry(unsigned me)
+{
+	struct own_unique u = { NULL, 0 }, v = { NULL, 0 };
+	struct own_shared s = { NULL, 0 };
+	int r;
+
+	switch (me) {
+	case 0:
+		must(own_map_claim_u64(map, 1, &u));
+		r = own_cell_claim(cells[0], &v);
+		break;
+	case 1:
+		must(own_cell_claim(cells[0], &u));
+		r = own_cell_share(cells[1], &s);
+		break;
+	default:
+		must(own_cell_claim(cells[1], &u));
+		r = own_map_claim_all(map, &v);
+	}
+	step_end(r, &u, &v, &s);
+}
+
 const struct own_m_scenario own_m_deadlock_scenarios[] = {
 	{ .name = "deadlock/opposite", .threads = 2,
 	  .setup = begin_exclusive, .thread = opposite,
@@ -155,5 +243,11 @@ const struct own_m_scenario own_m_deadlock_scenarios[] = {
 	{ .name = "deadlock/ordered", .threads = 3, .setup = begin_exclusive,
 	  .thread = ordered, .finish = end_ordered, .preemptions = 3,
 	  .timeouts = 1 },
+	{ .name = "deadlock/entry_and_cell", .threads = 2,
+	  .setup = begin_map, .thread = entry_and_cell,
+	  .finish = end_map, .preemptions = 2, .timeouts = 2 },
+	{ .name = "deadlock/whole_and_entry", .threads = 3,
+	  .setup = begin_map, .thread = whole_and_entry,
+	  .finish = end_map, .preemptions = 2, .timeouts = 1 },
 	{ .name = NULL },
 };
