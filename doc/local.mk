@@ -2,6 +2,7 @@
 EXTRA_DIST += \
 	%D%/design/cell.md \
 	%D%/design/deadlock.md \
+	%D%/design/faults.md \
 	%D%/design/map.md \
 	%D%/design/ordering.md \
 	%D%/design/protocol.md \

@@ -35,7 +35,7 @@ own__unique_detach(void *object, uint64_t how, uint64_t *ret_how)
 	*ret_how = how;
 	if (kind == OWN__HOW_OWNED || kind == OWN__HOW_DETACHED_UNIQUE)
 		return 0;
-	own_require(own_i_this, "own_unique_detach: handle of another thread",
+	own_require(own_i_self(), "own_unique_detach: handle of another thread",
 			NULL);
 	s = own_i_slot_of(own_i_this, how, verb);
 	own_require((OWN_I_KIND(kind) & OWN_I_WRITES) ||
@@ -48,6 +48,9 @@ own__unique_detach(void *object, uint64_t how, uint64_t *ret_how)
 			word, entry);
 	if (entry) {
 		gate = OWN_I_GATE(container);
+		if (own__bug(OWN_BUG_UNIQUE_DETACH_EARLY))
+			own__store(&s.meta->container, (uintptr_t)gate |
+					OWN_I_MAP, OWN__RELEASE);
 		/* G2: counted, and then the slot's mode may go */
 		if (!(container & OWN_I_GATED)) {
 			r = own_i_gate_count(gate, OWN_I_IX);

@@ -70,7 +70,8 @@ own_i_published_reclaim_try(uint64_t how, const struct own_site *site,
 		}
 	/* P1: acquire, pairs with own_i_published_end() */
 	while (!own__cas(&header->word, &w, w - OWN__COUNT_ONE,
-			OWN__ACQUIRE));
+			own__bug(OWN_BUG_RECLAIM_RELAXED) ? OWN__RELAXED
+			: OWN__ACQUIRE));
 	*ret_how = OWN__HOW_OWNED | (how & ~(OWN__HOW_KIND | OWN__HOW_SLOT));
 	return 0;
 }
@@ -109,8 +110,8 @@ own__shared_make_mine(const void *object, uint64_t how, uint64_t *ret_how,
 			return (void *)(uintptr_t)object;
 		}
 	} else if (kind != OWN__HOW_DETACHED) {
-		own_require(own_i_this, "own_shared_make_mine: handle of "
-				"another thread", NULL);
+		own_require(own_i_self(), "own_shared_make_mine: handle "
+				"of another thread", NULL);
 		(void)own_i_slot_of(own_i_this, how, verb);
 		own_require(kind == OWN__HOW_HOLD || kind == OWN__HOW_COUNTED,
 				"own_shared_make_mine: not a shared handle",

@@ -29,6 +29,7 @@ unit_programs = \
 	%D%/test_rcu \
 	%D%/test_reclaim \
 	%D%/test_report \
+	%D%/test_seccomp \
 	%D%/test_slots \
 	%D%/test_states \
 	%D%/test_type \
@@ -70,6 +71,9 @@ TESTS += $(unit_programs)
 %C%_test_reclaim_LDADD = $(unit_libs)
 %C%_test_report_SOURCES = %D%/test_report.c $(unit_support)
 %C%_test_report_LDADD = $(unit_libs)
+%C%_test_seccomp_SOURCES = %D%/test_seccomp.c %D%/map_support.h \
+	$(unit_support)
+%C%_test_seccomp_LDADD = $(unit_libs)
 %C%_test_slots_SOURCES = %D%/test_slots.c $(unit_support)
 %C%_test_slots_LDADD = $(unit_libs)
 %C%_test_states_CPPFLAGS = $(AM_CPPFLAGS) \

@@ -289,6 +289,8 @@ VERB(draft_commit, own_unique_commit(&held.d));
 VERB(clone_held, (void)!own_shared_clone(&held.s, &es));
 VERB(clone_detached, (void)!own_shared_clone(&held.out, &es));
 VERB(detach, (void)!own_shared_detach(&held.s));
+VERB(detach_unique, (void)!own_unique_detach(&held.u));
+VERB(make_mine, (void)!own_shared_make_mine(&held.s, &eu));
 VERB(downgrade, own_unique_downgrade(&held.u, &es));
 VERB(upgrade, (void)!own_shared_upgrade_try(&held.s, &eu));
 VERB(make, (void)!item_new(&eu));
@@ -319,8 +321,8 @@ static const struct child verbs[] = {
 	V(shared_release), V(version_release), V(detached_release),
 	V(entry_shared_release), V(unique_release), V(draft_release),
 	V(owned_release), V(entry_release), V(unique_commit), V(draft_commit),
-	V(clone_held), V(clone_detached), V(detach), V(downgrade), V(upgrade),
-	V(make), V(destroy), V(thread_register), V(reclaim), V(barrier),
+	V(clone_held), V(clone_detached), V(detach), V(detach_unique),
+	V(make_mine), V(downgrade), V(upgrade), V(make), V(destroy), V(thread_register), V(reclaim), V(barrier),
 	V(map_make), V(map_end), V(map_share), V(map_claim),
 	V(map_claim_or_new), V(map_put), V(map_remove), V(map_remove_held),
 	V(map_take), V(map_read), V(map_share_all), V(map_claim_all),

@@ -66,6 +66,11 @@ OWN_API void own_reclaim_limit(uint64_t pending_bytes_max);
  * Returns 0, also if it is registered already, or -ENOMEM. A thread is
  * unregistered when it ends: shared handles are released; a unique one leaves
  * its object orphaned (-EOWNERDEAD for who asks next); drafts are dropped.
+ *
+ * The child of a fork goes on with its handles if no other thread of the parent
+ * was registered. Otherwise it may only exec or exit: own_dump(),
+ * own_reclaim_stats() and own_conflict_last() (NULL) work there, any other use
+ * stops the process with a report. Fork first, then start threads.
  */
 OWN_API OWN_MUST_CHECK int own_thread_register(void);
 
