@@ -80,6 +80,8 @@ gate_change(uint64_t *gate, uint64_t minus, uint64_t plus)
 			break;
 	/* W1: release, pairs with enter, share_all, claim_all */
 	} while (!own__cas(gate, &w, next, OWN__RELEASE));
+	if (own__bug(OWN_BUG_DOWNGRADE_NO_WAKE) && minus == X_SET && plus)
+		return;
 	if ((w & OWN__WAITERS) && !own__bug(OWN_BUG_GATE_NO_WAKE))
 		own_i_futex_wake(own_i_low(gate), OWN_I_ALL, OWN_I_FUTEX_ANY);
 }

@@ -3,6 +3,7 @@
  * published.c - scenarios of objects that are shared for good, by count, and
  * of unique handles that change threads
  */
+#include "lib/map-internal.h"
 #include "model/support.h"
 
 static struct own_shared shared[3];
@@ -103,6 +104,92 @@ lend(unsigned me)
 	}
 }
 
+/* ---- of a map ---- */
+
+static struct own_map *map;
+static long *data;		/* written under IX and X, read under S */
+static uint32_t is_shared;	/* shared, and a futex */
+
+static void
+begin_map(void)
+{
+	struct own_map_options options = {
+		.size = sizeof(options), .type = &pair_type, .name = "map",
+		.policy = OWN_EXCLUSIVE, .flags = OWN_MAP_U64,
+		.entries_expected = 4, .hash = own_m_hash,
+	};
+	struct own_unique u = { NULL, 0 };
+
+	support_begin(OWN_EXCLUSIVE, 0);
+	is_shared = 0;
+	data = own_m_alloc(sizeof(*data), 16);
+	own_m_write(data, sizeof(*data));
+	must(own_map_create(&options, &map));
+	must(own_map_new_u64(map, 1, &u));
+	support_made(1);
+	must(own_map_put_u64(map, 1, &u));
+}
+
+static void
+end_map(void)
+{
+	own_map_destroy(map);
+	own_m_free(data);
+	support_end();
+}
+
+/* An entry lent out bars who asks for the whole, until it comes back. */
+static void
+entry_lent(unsigned me)
+{
+	struct own_unique u = { NULL, 0 };
+	struct own_shared s = { NULL, 0 };
+
+	if (me == 0) {
+		must(own_map_claim_u64(map, 1, &u));
+		must(own_unique_detach(&u));
+		own_m_write(data, sizeof(*data));
+		own_m_yield();
+		own_m_write(data, sizeof(*data));
+		own_unique_downgrade(&u, &s);
+		own_shared_release(&s);
+	} else if (me == 1) {
+		must(own_map_claim_all(map, &u));
+		own_m_write(data, sizeof(*data));
+		own_unique_release(&u);
+	} else {
+		must(own_map_share_all(map, &s));
+		own_m_read(data, sizeof(*data));
+		own_shared_release(&s);
+	}
+}
+
+/* Who waits for X is let in by its downgrade, not only by its end. */
+static void
+downgrade(unsigned me)
+{
+	struct own_unique u = { NULL, 0 };
+	struct own_shared s = { NULL, 0 };
+
+	if (me == 0) {
+		must(own_map_claim_all(map, &u));
+		own_m_write(data, sizeof(*data));
+		own_m_yield();
+		own_unique_downgrade(&u, &s);
+		own_m_read(data, sizeof(*data));
+		/* acquire: with the store below */
+		while (!own__load(&is_shared, OWN__ACQUIRE))
+			(void)own_i_futex_wait(&is_shared, 0, OWN_I_FUTEX_ANY,
+					OWN__FOREVER);
+	} else {
+		must(own_map_share_all(map, &s));
+		own_m_read(data, sizeof(*data));
+		own__store(&is_shared, 1, OWN__RELEASE);
+		own_i_futex_wake(&is_shared, OWN_I_ALL, OWN_I_FUTEX_ANY);
+	}
+	own_shared_release(&s);
+}
+
 const struct own_m_scenario own_m_published_scenarios[] = {
 	{ .name = "published/readers", .threads = 3, .setup = begin,
 	  .thread = reader, .finish = support_end, .preemptions = 3 },
@@ -113,5 +200,9 @@ const struct own_m_scenario own_m_published_scenarios[] = {
 	{ .name = "published/lent_draft", .threads = 3,
 	  .setup = begin_lent_draft, .thread = lend, .finish = support_end,
 	  .preemptions = 2 },
+	{ .name = "published/entry_lent", .threads = 3, .setup = begin_map,
+	  .thread = entry_lent, .finish = end_map, .preemptions = 2 },
+	{ .name = "published/downgrade", .threads = 2, .setup = begin_map,
+	  .thread = downgrade, .finish = end_map, .preemptions = 3 },
 	{ .name = NULL },
 };
