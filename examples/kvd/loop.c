@@ -428,12 +428,27 @@ on_stop(uv_async_t *stop)
 	uv_close((uv_handle_t *)&loop->stop, NULL);
 }
 
+/* Right before the loop waits: a handle held then keeps others waiting. */
+static void
+on_wait(uv_prepare_t *prepare)
+{
+	(void)prepare;
+	(void)own_idle_check(OWN_IDLE_REPORT);
+}
+
 static void
 run(void *arg)
 {
 	struct loop *loop = arg;
+	uv_prepare_t prepare;
 
 	must(!own_thread_register(), "no memory for a thread");
+	must(!uv_prepare_init(&loop->uv, &prepare) &&
+	     !uv_prepare_start(&prepare, on_wait), "cannot watch a loop");
+	/* does not keep the loop running */
+	uv_unref((uv_handle_t *)&prepare);
+	uv_run(&loop->uv, UV_RUN_DEFAULT);
+	uv_close((uv_handle_t *)&prepare, NULL);
 	uv_run(&loop->uv, UV_RUN_DEFAULT);
 }
 
