@@ -149,9 +149,14 @@ nest(const struct take *outer, const struct take *inner)
 static void
 nests(enum verb outer, void *a, enum verb inner, void *b)
 {
-	struct take x = { outer, a, { "outer.c", 1 } };
-	struct take y = { inner, b, { "inner.c", 2 } };
+	/* places are kept for good */
+	static struct take x = { .site = { "outer.c", 1 } };
+	static struct take y = { .site = { "inner.c", 2 } };
 
+	x.verb = outer;
+	x.of = a;
+	y.verb = inner;
+	y.of = b;
 	nest(&x, &y);
 }
 
