@@ -13,3 +13,6 @@ EXTRA_DIST += \
 	%D%/seeded-bugs \
 	%D%/spin-models \
 	%D%/test
+
+# For gdb: source PREFIX/share/libown/libown-gdb.py
+dist_pkgdata_DATA = %D%/libown-gdb.py

@@ -6,6 +6,16 @@ EXTRA_DIST += \
 	%D%/install/user.c \
 	%D%/install/user.cc
 
+# Once is enough: the checked library's records are laid out the same.
+dist_check_SCRIPTS += %D%/test_gdb
+if !MODEL
+check_PROGRAMS += %D%/test_gdb_program
+%C%_test_gdb_program_SOURCES = %D%/test_gdb_program.c
+if !CHECKED
+TESTS += %D%/test_gdb
+endif
+endif
+
 if UNIT
 if !MODEL
 AM_CPPFLAGS += $(CMOCKA_CFLAGS)
@@ -18,6 +28,7 @@ unit_programs = \
 	%D%/test_alloc \
 	%D%/test_cell \
 	%D%/test_deadlock \
+	%D%/test_faults \
 	%D%/test_fork \
 	%D%/test_handle \
 	%D%/test_held \
@@ -46,6 +57,9 @@ TESTS += $(unit_programs)
 %C%_test_cell_LDADD = $(unit_libs)
 %C%_test_deadlock_SOURCES = %D%/test_deadlock.c $(unit_support)
 %C%_test_deadlock_LDADD = $(unit_libs)
+%C%_test_faults_SOURCES = %D%/test_faults.c %D%/map_support.h \
+	$(unit_support)
+%C%_test_faults_LDADD = $(unit_libs)
 %C%_test_fork_SOURCES = %D%/test_fork.c %D%/map_support.h $(unit_support)
 %C%_test_fork_LDADD = $(unit_libs)
 %C%_test_handle_SOURCES = %D%/test_handle.c $(unit_support)
