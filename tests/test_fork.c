@@ -322,11 +322,11 @@ static const struct child verbs[] = {
 	V(entry_shared_release), V(unique_release), V(draft_release),
 	V(owned_release), V(entry_release), V(unique_commit), V(draft_commit),
 	V(clone_held), V(clone_detached), V(detach), V(detach_unique),
-	V(make_mine), V(downgrade), V(upgrade), V(make), V(destroy), V(thread_register), V(reclaim), V(barrier),
-	V(map_make), V(map_end), V(map_share), V(map_claim),
-	V(map_claim_or_new), V(map_put), V(map_remove), V(map_remove_held),
-	V(map_take), V(map_read), V(map_share_all), V(map_claim_all),
-	V(map_clear), V(map_scan),
+	V(make_mine), V(downgrade), V(upgrade), V(make), V(destroy),
+	V(thread_register), V(reclaim), V(barrier), V(map_make), V(map_end),
+	V(map_share), V(map_claim), V(map_claim_or_new), V(map_put),
+	V(map_remove), V(map_remove_held), V(map_take), V(map_read),
+	V(map_share_all), V(map_claim_all), V(map_clear), V(map_scan),
 };
 
 static void
