@@ -224,6 +224,30 @@ whole_and_entry(unsigned me)
 	step_end(r, &u, &v, &s);
 }
 
+/* The whole, a cell; a cell, an entry; and who shares the whole between. */
+static void
+whole_between(unsigned me)
+{
+	struct own_unique u = { NULL, 0 }, v = { NULL, 0 };
+	struct own_shared s = { NULL, 0 };
+	int r;
+
+	switch (me) {
+	case 0:
+		must(own_map_claim_all(map, &u));
+		r = own_cell_claim(cell, &v);
+		break;
+	case 1:
+		must(own_cell_claim(cell, &u));
+		r = own_map_share_u64(map, 1, &s);
+		break;
+	default:
+		r = own_map_share_all(map, &s);
+		own_m_assert(r == 0, "who holds nothing is no victim");
+	}
+	step_end(r, &u, &v, &s);
+}
+
 const struct own_m_scenario own_m_deadlock_scenarios[] = {
 	{ .name = "deadlock/opposite", .threads = 2,
 	  .setup = begin_exclusive, .thread = opposite,
@@ -248,6 +272,9 @@ const struct own_m_scenario own_m_deadlock_scenarios[] = {
 	  .finish = end_map, .preemptions = 2, .timeouts = 2 },
 	{ .name = "deadlock/whole_and_entry", .threads = 3,
 	  .setup = begin_map, .thread = whole_and_entry,
+	  .finish = end_map, .preemptions = 2, .timeouts = 1 },
+	{ .name = "deadlock/whole_between", .threads = 3,
+	  .setup = begin_map, .thread = whole_between,
 	  .finish = end_map, .preemptions = 2, .timeouts = 1 },
 	{ .name = NULL },
 };
