@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_order.c - orders of locks that could deadlock, told before they do */
 
-/* what the inlines take, the library does not see */
-#ifndef OWN_NO_INLINE
-#define OWN_NO_INLINE
-#endif
 #include <stdio.h>
 #include "lib/map-internal.h"
 #include "tests/support.h"

@@ -43,6 +43,11 @@
 #define OWN__TSAN		1
 #endif
 
+/* The checked library notes orders of locks: it has to see each verb. */
+#if defined(OWN_CHECKED) && !defined(OWN_NO_INLINE)
+#define OWN_NO_INLINE		1
+#endif
+
 /*
  * Capabilities for clang -Wthread-safety. Attributes name the pointer
  * parameter and stand after the declarator.
