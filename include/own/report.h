@@ -111,10 +111,11 @@ OWN_API int own_idle_check_at(enum own_idle what, const struct own_site *site);
 
 /*
  * Called for a wait that has lasted a second and that deadlock detection
- * cannot explain, for retired memory above the limit, and by own_idle_check();
- * @text is one paragraph. The default writes it to stderr; NULL says nothing.
- * May be set at any time. The callback must not take handles, nor call
- * own_reclaim() or own_barrier().
+ * cannot explain, for retired memory above the limit, by own_idle_check(), and
+ * in the checked build for an order of locks that can deadlock. @text is one
+ * paragraph. The default writes it to stderr; NULL says nothing. May be set at
+ * any time. The callback must not take handles, nor call own_reclaim() or
+ * own_barrier().
  */
 typedef void (*own_stall_fn)(const char *text, void *arg);
 OWN_API void own_stall_hook(own_stall_fn fn, void *arg);
