@@ -25,6 +25,7 @@ own__unique_publish(void *object, uint64_t how, const struct own_site *site,
 		own__fault_handle("own_unique_publish",
 				": a borrowed handle, not an owned one", how,
 				site);
+	own_i_fork_check();
 	header = own_i_header(object);
 	/* relaxed: the caller's own object; it stays DEAD if it was in a map */
 	own__store(&header->word, (own__load(&header->word, OWN__RELAXED) &
