@@ -25,7 +25,7 @@ stop_here(void)
 	(void)own_dump(STDOUT_FILENO);
 }
 
-static int
+OWN_UNTRACKED("hands its handle to the caller") static int
 map_of(uint32_t flags, struct own_bytes key, struct own_map **map,
 		struct own_shared *ret)
 {
@@ -40,7 +40,7 @@ map_of(uint32_t flags, struct own_bytes key, struct own_map **map,
 		own__map_share_any(*map, key, OWN__FOREVER, ret, &mine);
 }
 
-int
+OWN_UNTRACKED("acquires all of them in one condition") int
 main(void)
 {
 	struct own_map *texts = NULL, *numbers = NULL;
