@@ -466,7 +466,7 @@ end_of_thread(void *arg)
  * what those had in their hands.
  */
 static int is_child_of_threads;
-int __lsan_is_turned_off(void);
+OWN_API int __lsan_is_turned_off(void);
 
 int
 __lsan_is_turned_off(void)
