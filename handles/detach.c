@@ -35,12 +35,9 @@ own__unique_detach(void *object, uint64_t how, uint64_t *ret_how)
 	*ret_how = how;
 	if (kind == OWN__HOW_OWNED || kind == OWN__HOW_DETACHED_UNIQUE)
 		return 0;
-	own_require(own_i_self(), "own_unique_detach: handle of another thread",
-			NULL);
-	s = own_i_slot_of(own_i_this, how, verb);
-	own_require((OWN_I_KIND(kind) & OWN_I_WRITES) ||
-			kind == OWN__HOW_WHOLE, "own_unique_detach: not a "
-			"unique handle", NULL);
+	s = own_i_slot_of(own_i_self_or_fault(verb, how), how, verb);
+	if (!(OWN_I_KIND(kind) & OWN_I_WRITES) && kind != OWN__HOW_WHOLE)
+		own__fault_handle(verb, ": not a unique handle", how, NULL);
 	word = own_i_slot_word(s);
 	container = own_i_slot_container(s);
 	entry = (container & OWN_I_MAP) && kind != OWN__HOW_WHOLE;

@@ -10,8 +10,8 @@
  */
 #include "handles/internal.h"
 
-static struct own_i_record *
-self_or_fault(const char *verb, uint64_t how)
+struct own_i_record *
+own_i_self_or_fault(const char *verb, uint64_t how)
 {
 	/* a thread without a record has no handle of its own */
 	if (OWN__UNLIKELY(!own_i_this)) {
@@ -66,7 +66,7 @@ own__shared_end(const void *object, uint64_t how)
 		own_i_published_end(how);
 		return;
 	}
-	self = self_or_fault(verb, how);
+	self = own_i_self_or_fault(verb, how);
 	s = own_i_slot_of(self, how, verb);
 	word = own_i_slot_word(s);
 	switch (how & OWN__HOW_KIND) {
@@ -96,7 +96,7 @@ unique_slot(void *object, uint64_t how, const char *verb,
 		struct own_i_lone_slot *lone, struct own_i_record **ret_self)
 {
 	if ((how & OWN__HOW_KIND) != OWN__HOW_DETACHED_UNIQUE) {
-		*ret_self = self_or_fault(verb, how);
+		*ret_self = own_i_self_or_fault(verb, how);
 		return own_i_slot_of(*ret_self, how, verb);
 	}
 	*ret_self = own_i_self();
@@ -326,7 +326,7 @@ own__shared_detach(const void *object, uint64_t how, uint64_t *ret_how)
 	if ((how & OWN__HOW_KIND) == OWN__HOW_DETACHED ||
 			(how & OWN__HOW_KIND) == OWN__HOW_PUBLISHED)
 		return 0;
-	self = self_or_fault(verb, how);
+	self = own_i_self_or_fault(verb, how);
 	s = own_i_slot_of(self, how, verb);
 	word = own_i_slot_word(s);
 	r = detach_gate(s, word, &counts);
@@ -425,7 +425,7 @@ own__shared_upgrade_try(const void *object, uint64_t how,
 	if ((how & OWN__HOW_KIND) == OWN__HOW_DETACHED ||
 			(how & OWN__HOW_KIND) == OWN__HOW_PUBLISHED)
 		return -EINVAL;
-	self = self_or_fault(verb, how);
+	self = own_i_self_or_fault(verb, how);
 	s = own_i_slot_of(self, how, verb);
 	if ((how & OWN__HOW_KIND) == OWN__HOW_WHOLE)
 		return -EINVAL;
@@ -455,10 +455,8 @@ own__expect(const void *object, uint64_t how, const struct own_type *type)
 		own_require(!own_i_type_differs(own_i_type(own_i_header(
 				object)), type),
 				"handle used as another type", NULL);
-	if (kind == OWN__HOW_DETACHED || kind == OWN__HOW_OWNED ||
-			kind == OWN__HOW_PUBLISHED ||
-			kind == OWN__HOW_DETACHED_UNIQUE)
+	if (OWN_I_KIND(kind) & OWN_I_SLOTLESS)
 		return;
-	(void)own_i_slot_of(self_or_fault("get or edit", how), how,
+	(void)own_i_slot_of(own_i_self_or_fault("get or edit", how), how,
 			"get or edit");
 }

@@ -143,6 +143,10 @@ struct own_i_slot own_i_slot_of(struct own_i_record *self, uint64_t how,
 		const char *verb);
 /* Any slot of this thread on the word but @except, of the given kind set. */
 #define OWN_I_KIND(kind)	(1u << ((kind) >> 12))
+#define OWN_I_SLOTLESS		(OWN_I_KIND(OWN__HOW_DETACHED) |	\
+				 OWN_I_KIND(OWN__HOW_OWNED) |		\
+				 OWN_I_KIND(OWN__HOW_PUBLISHED) |	\
+				 OWN_I_KIND(OWN__HOW_DETACHED_UNIQUE))
 #define OWN_I_READS		(OWN_I_KIND(OWN__HOW_HOLD) |		\
 				 OWN_I_KIND(OWN__HOW_COUNTED))
 #define OWN_I_WRITES		(OWN_I_KIND(OWN__HOW_DRAINING) |	\
@@ -542,6 +546,12 @@ own_i_how_word(uint64_t how)
 {
 	return (uint64_t *)(uintptr_t)(how >> 16);
 }
+
+/* ---- handle.c ---- */
+
+/* This thread's record; stops the process if it has none, or is a child of
+ * threads: the handle is another thread's then. */
+struct own_i_record *own_i_self_or_fault(const char *verb, uint64_t how);
 
 /* ---- published.c, detach.c ---- */
 

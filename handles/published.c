@@ -111,12 +111,10 @@ own__shared_make_mine(const void *object, uint64_t how, uint64_t *ret_how,
 			return (void *)(uintptr_t)object;
 		}
 	} else if (kind != OWN__HOW_DETACHED) {
-		own_require(own_i_self(), "own_shared_make_mine: handle "
-				"of another thread", NULL);
-		(void)own_i_slot_of(own_i_this, how, verb);
-		own_require(kind == OWN__HOW_HOLD || kind == OWN__HOW_COUNTED,
-				"own_shared_make_mine: not a shared handle",
-				NULL);
+		(void)own_i_slot_of(own_i_self_or_fault(verb, how), how, verb);
+		if (!(OWN_I_KIND(kind) & OWN_I_READS))
+			own__fault_handle(verb, ": not a shared handle", how,
+					NULL);
 	}
 	header = own_i_header(object);
 	to = own__new(own_i_type(header), own__size(object), r);

@@ -449,9 +449,7 @@ own__fault_handle(const char *verb, const char *what, uint64_t how,
 	put(&t, verb);
 	put(&t, what);
 	put_site(&t, site);
-	if (kind == OWN__HOW_OWNED || kind == OWN__HOW_DETACHED ||
-			kind == OWN__HOW_DETACHED_UNIQUE ||
-			kind == OWN__HOW_PUBLISHED) {
+	if (OWN_I_KIND(kind) & OWN_I_SLOTLESS) {
 		put(&t, kind == OWN__HOW_OWNED ? "; it is owned"
 				: kind == OWN__HOW_PUBLISHED
 				? "; it is published" : "; it is detached");
