@@ -5,7 +5,8 @@
  * Slices are on: a timed-out slice runs the check. Who runs out of time is the
  * scheduler's choice, or comes when nobody else can run.
  */
-#include "lib/map-internal.h"
+#include <own/map.h>
+
 #include "model/support.h"
 
 static int victims;
@@ -143,19 +144,8 @@ end_ordered(void)
 static void
 begin_map(void)
 {
-	struct own_map_options options = {
-		.size = sizeof(options), .type = &pair_type, .name = "map",
-		.policy = OWN_EXCLUSIVE, .flags = OWN_MAP_U64,
-		.entries_expected = 4, .hash = own_m_hash,
-	};
-	struct own_unique u = { NULL, 0 };
-
 	begin(OWN_EXCLUSIVE);
-	must(own_map_create(&options, &map));
-	own_m_name(map, sizeof(*map), "map");
-	must(own_map_new_u64(map, 1, &u));
-	support_made(1);
-	must(own_map_put_u64(map, 1, &u));
+	map = support_map(OWN_EXCLUSIVE);
 }
 
 static void

@@ -3,7 +3,8 @@
  * published.c - scenarios of objects that are shared for good, by count, and
  * of unique handles that change threads
  */
-#include "lib/map-internal.h"
+#include <own/map.h>
+
 #include "model/support.h"
 
 static struct own_shared shared[3];
@@ -113,21 +114,11 @@ static uint32_t is_shared;	/* shared, and a futex */
 static void
 begin_map(void)
 {
-	struct own_map_options options = {
-		.size = sizeof(options), .type = &pair_type, .name = "map",
-		.policy = OWN_EXCLUSIVE, .flags = OWN_MAP_U64,
-		.entries_expected = 4, .hash = own_m_hash,
-	};
-	struct own_unique u = { NULL, 0 };
-
 	support_begin(OWN_EXCLUSIVE, 0);
 	is_shared = 0;
 	data = own_m_alloc(sizeof(*data), 16);
 	own_m_write(data, sizeof(*data));
-	must(own_map_create(&options, &map));
-	must(own_map_new_u64(map, 1, &u));
-	support_made(1);
-	must(own_map_put_u64(map, 1, &u));
+	map = support_map(OWN_EXCLUSIVE);
 }
 
 static void

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <own/map.h>
+
 #include "model/support.h"
 
 struct own_cell *cell, *cells[3];
@@ -89,6 +91,25 @@ support_end(void)
 	}
 	own_m_assert(own_barrier() == 0, "objects are held by nobody");
 	own_m_assert(finis == made, "each payload is finalised once");
+}
+
+struct own_map *
+support_map(uint32_t policy)
+{
+	struct own_map_options options = {
+		.size = sizeof(options), .type = &pair_type, .name = "map",
+		.policy = policy, .flags = OWN_MAP_U64,
+		.entries_expected = 4, .hash = own_m_hash,
+	};
+	struct own_unique u = { NULL, 0 };
+	struct own_map *map;
+
+	must(own_map_create(&options, &map));
+	own_m_name(map, sizeof(*map), "map");
+	must(own_map_new_u64(map, 1, &u));
+	support_made(1);
+	must(own_map_put_u64(map, 1, &u));
+	return map;
 }
 
 void

@@ -29,6 +29,8 @@ void support_end(void);
 int pair_new(struct own_unique *ret);
 /* n pairs more that were made elsewhere: entries of a map. */
 void support_made(int n);
+/* A map of 64-bit keys with one entry, of key 1. */
+struct own_map *support_map(uint32_t policy);
 /* Of keys below 256: a key's highest bits choose its line. */
 uint64_t own_m_hash(const void *data, size_t size_bytes, uint64_t seed);
 void take_away_bias(struct own_cell *of);
