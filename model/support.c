@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include <own/map.h>
-
+#include "lib/map-internal.h"
 #include "model/support.h"
 
 struct own_cell *cell, *cells[3];
