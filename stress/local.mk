@@ -8,6 +8,7 @@ stress_programs += \
 	%D%/handles_stress \
 	%D%/linear_stress \
 	%D%/map_stress \
+	%D%/reclaim_flood \
 	%D%/refcount_stress
 %C%_cell_stress_SOURCES = \
 	%D%/cell_exclusive.c \
@@ -53,6 +54,10 @@ stress_programs += \
 	%D%/map_stress.c \
 	%D%/map_stress.h \
 	%D%/map_whole.c
+%C%_reclaim_flood_SOURCES = \
+	%D%/driver.c \
+	%D%/driver.h \
+	%D%/reclaim_flood.c
 %C%_refcount_stress_SOURCES = \
 	%D%/driver.c \
 	%D%/driver.h \
