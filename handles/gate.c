@@ -78,12 +78,12 @@ gate_change(uint64_t *gate, uint64_t minus, uint64_t plus)
 		if (own__bug(OWN_BUG_GATE_NO_RELEASE) &&
 				own__cas(gate, &w, next, OWN__RELAXED))
 			break;
-	/* W1: release, pairs with enter, share_all, claim_all */
-	} while (!own__cas(gate, &w, next, OWN__RELEASE));
+	/* W1: release, pairs with enter, share_all, claim_all; N1: acquire */
+	} while (!own__cas(gate, &w, next, OWN__ACQ_REL));
 	if (own__bug(OWN_BUG_DOWNGRADE_NO_WAKE) && minus == X_SET && plus)
 		return;
 	if ((w & OWN__WAITERS) && !own__bug(OWN_BUG_GATE_NO_WAKE))
-		own_i_futex_wake(own_i_low(gate), OWN_I_ALL, OWN_I_FUTEX_ANY);
+		own_i_wake(own_i_low(gate), OWN_I_ALL, OWN_I_FUTEX_ANY);
 }
 
 void
@@ -115,9 +115,12 @@ gate_wait(struct own_i_record *self, struct own_i_slot s, uint64_t *gate,
 		uint64_t w, uintptr_t waits, const char *mode,
 		uint64_t deadline_ns)
 {
-	if (deadline_ns == OWN__TRY)
+	if (own_i_is_try(deadline_ns)) {
+		if (deadline_ns == OWN__WHEN && !own_i_when_gate(self, gate, w))
+			return 0;
 		return own_i_refuse_gate(self, s, waits, mode, -EBUSY);
 	/* relaxed: the kernel compares the word again under its own lock */
+	}
 	if (!(w & OWN__WAITERS) && !own__cas(gate, &w, w | OWN__WAITERS,
 			OWN__RELAXED))
 		return 0;
@@ -269,28 +272,16 @@ own_i_gate_upgraded(struct own_i_slot s)
 
 /* ---- the whole ---- */
 
-/* What is counted in the gate's word does not bar by its slot. */
-static int
-bars(uintptr_t container, const uint64_t *gate, uintptr_t modes)
-{
-	return own_i_has_mode(container, gate, modes) &&
-		!(container & OWN_I_GATED);
-}
-
 /* Sleeps until a slot no longer has the mode, or a slice has passed. */
 static int
 slot_await(struct own_i_record *self, struct own_i_slot s, uint64_t *gate,
 		uintptr_t modes, const uintptr_t *object,
 		struct own__slot *slot, uint64_t deadline_ns)
 {
-	uintptr_t container;
-
 	/* S3: seq_cst, for the fallback; pairs with own_i_slot_set() */
 	(void)own__xchg(&slot->wanted, 1, OWN__SEQ_CST);
 	own_i_heavy_fence();
-	container = own__load(object, OWN__SEQ_CST)
-		? own__load(&slot->container, OWN__ACQUIRE) : 0;
-	if (!bars(container, gate, modes)) {
+	if (!own_i_slot_bars(object, slot, gate, modes)) {
 		own__slot_wake(slot);
 		return 0;
 	}
@@ -309,16 +300,11 @@ drain_slots(struct own_i_record *self, struct own_i_slot s, uint64_t *gate,
 		OWN_I_EACH_BLOCK(b, record)
 			for (unsigned i = 0; i < OWN__SLOTS; i++) {
 				struct own__slot *slot = &b->s.slot[i];
-				uintptr_t c;
 again:
-				/* S1, S2: seq_cst, for the fallback */
-				if (!own__load(&b->s.object[i], OWN__SEQ_CST))
+				if (!own_i_slot_bars(&b->s.object[i], slot,
+						gate, modes))
 					continue;
-				/* acquire: pairs with own_i_slot_take() */
-				c = own__load(&slot->container, OWN__ACQUIRE);
-				if (!bars(c, gate, modes))
-					continue;
-				if (deadline_ns == OWN__TRY)
+				if (own_i_is_try(deadline_ns))
 					return own_i_refuse_gate(self, s,
 							modes, mode, -EBUSY);
 				if (own_i_expired(deadline_ns))
@@ -380,7 +366,7 @@ gate_drain(struct own_i_record *self, struct own_i_slot s, uint64_t *gate,
  * waits: the modes that must have gone when it returns, counted in mask.
  */
 static int
-whole(struct own_i_record *self, struct own_i_slot s, uintptr_t mode,
+whole_once(struct own_i_record *self, struct own_i_slot s, uintptr_t mode,
 		uintptr_t own, uintptr_t waits, uint64_t mask,
 		uint64_t deadline_ns)
 {
@@ -405,7 +391,7 @@ whole(struct own_i_record *self, struct own_i_slot s, uintptr_t mode,
 		}
 		if (mode == OWN_I_S && !any && !gave_way &&
 				(w & S_MASK) && (w & OWN__WAITERS) &&
-				deadline_ns != OWN__TRY) {
+				!own_i_is_try(deadline_ns)) {
 			/* p. 45: a hint, as FAIR: somebody waits for the S
 			 * that stands. Once, then on */
 			gave_way = 1;
@@ -426,11 +412,43 @@ whole(struct own_i_record *self, struct own_i_slot s, uintptr_t mode,
 		/* D4: an edge of deadlock checks, after the CAS */
 		own__store(&s.meta->container, (uintptr_t)gate | OWN_I_MAP |
 				mode, OWN__RELEASE);
-		r = gate_drain(self, s, gate, mask, waits, text, deadline_ns);
+		/* N2: what it would be armed at here goes with the gate */
+		r = gate_drain(self, s, gate, mask, waits, text,
+				deadline_ns == OWN__WHEN ? OWN__TRY
+				: deadline_ns);
 		if (r)
 			own_i_gate_leave(gate, mode);
 	}
 	own_i_wait_end(self);
+	return r;
+}
+
+/* Refused, and the gate as it was: the note goes to what it met. */
+static int
+whole_when(struct own_i_record *self, struct own_i_slot s, uintptr_t waits,
+		uint64_t mask)
+{
+	uint64_t *gate = OWN_I_GATE(own_i_slot_container(s));
+
+	if (self->when_set)
+		return 1;
+	own__store(&s.meta->container, (uintptr_t)gate | OWN_I_MAP,
+			OWN__RELEASE);
+	return own_i_when_word(self, gate, X_SET | mask, OWN_I_FUTEX_ANY) ||
+		own_i_when_slots(self, gate, waits & (OWN_I_IS | OWN_I_IX));
+}
+
+static int
+whole(struct own_i_record *self, struct own_i_slot s, uintptr_t mode,
+		uintptr_t own, uintptr_t waits, uint64_t mask,
+		uint64_t deadline_ns)
+{
+	int r;
+
+	do
+		r = whole_once(self, s, mode, own, waits, mask, deadline_ns);
+	while (r == -EBUSY && deadline_ns == OWN__WHEN &&
+			!whole_when(self, s, waits, mask));
 	if (r)
 		own_i_slot_free(s);
 	else

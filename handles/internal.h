@@ -88,6 +88,11 @@ struct own_i_record {
 	uint32_t in_fini;		/* private: retire queues, no scan */
 	uint32_t above_limit;		/* private: each retirement scans */
 	uint32_t late;			/* private: look-ups in two tables */
+	/* private: the note of the verb under way, tries so far, and whether
+	 * it has been armed */
+	struct own_when *when;
+	uint32_t when_rounds;
+	uint32_t when_set;
 	/* statistics, written by the thread */
 	uint64_t retired, retired_bytes, freed, freed_bytes, scans;
 	/* of deadlock checks, under their mutex */
@@ -195,6 +200,25 @@ own_i_has_mode(uintptr_t container, const uint64_t *gate, uintptr_t modes)
 struct own__slot *own_i_slot_find_mode(struct own_i_record *of,
 		const uint64_t *gate, uintptr_t modes,
 		const struct own__slot *except, uint64_t *ret_how);
+/*
+ * Whether a slot stands in the way: by its mode (what is counted in the gate's
+ * word does not bar by its slot), or, without modes, as a HOLD of the word.
+ */
+static inline int
+own_i_slot_bars(const uintptr_t *object, const struct own__slot *slot,
+		const uint64_t *gate, uintptr_t modes)
+{
+	/* S1, S2: seq_cst, for the fallback */
+	uintptr_t held = own__load(object, OWN__SEQ_CST), container;
+
+	if (!modes || !held)
+		return held == (uintptr_t)gate;
+	/* acquire: pairs with own_i_slot_take() */
+	container = own__load(&slot->container, OWN__ACQUIRE);
+	return own_i_has_mode(container, gate, modes) &&
+		!(container & OWN_I_GATED);
+}
+
 void own_i_gate_leave(uint64_t *gate, uintptr_t mode);
 
 uint32_t own_i_records_n(void);
@@ -326,6 +350,8 @@ own_i_low(uint64_t *word)
 int own_i_futex_wait(const uint32_t *address, uint32_t seen, uint32_t bitset,
 		uint64_t deadline_ns);
 void own_i_futex_wake(const uint32_t *address, int n, uint32_t bitset);
+/* the same, and notes: after a change whose read-modify-write acquires */
+void own_i_wake(const uint32_t *address, int n, uint32_t bitset);
 void own_i_lock(uint32_t *lock);
 void own_i_unlock(uint32_t *lock);
 void own_i_spin(void);
@@ -333,6 +359,12 @@ void own_i_yield(void);
 extern unsigned own_i_spins;
 /* first slice of a wait, after which the deadlock check runs; 0: never */
 extern uint64_t own_i_slice_ns;
+
+static inline int
+own_i_is_try(uint64_t deadline_ns)
+{
+	return deadline_ns == OWN__TRY || deadline_ns == OWN__WHEN;
+}
 
 static inline int
 own_i_expired(uint64_t deadline_ns)
@@ -351,6 +383,20 @@ int own_i_wait(struct own_i_record *self, uint32_t kind,
 		uint64_t deadline_ns);
 void own_i_wait_end(struct own_i_record *self);
 void own_i_wait_erase(struct own_i_record *self);
+
+/* ---- notes of who does not wait: when.c ---- */
+
+/*
+ * The verb is refused, by what a word's or gate's mask shows, by its value w,
+ * or by slots: arms its note. 0: nothing stands in the way, try again.
+ */
+int own_i_when_word(struct own_i_record *self, uint64_t *word, uint64_t mask,
+		uint32_t bits);
+int own_i_when_gate(struct own_i_record *self, uint64_t *gate, uint64_t w);
+int own_i_when_slots(struct own_i_record *self, const uint64_t *key,
+		uintptr_t modes);
+/* A note armed at the container stops the process. */
+void own_i_when_none(const void *container, const char *text);
 
 /* ---- the word: word.c ---- */
 
@@ -439,7 +485,7 @@ own_i_order_note(struct own_i_record *self, struct own_i_slot s,
 		const uint64_t *word, uintptr_t mode, uint64_t deadline_ns)
 {
 #if OWN_I_ORDER
-	if (deadline_ns != OWN__TRY)
+	if (!own_i_is_try(deadline_ns))
 		own_i_order_ask(self, s, word, mode);
 #else
 	(void)self;
@@ -624,4 +670,5 @@ own_i_tsan_unique(void *payload)
 void own_i_model_init(void);
 #endif
 
+void own_i_when_reset(void);
 #endif

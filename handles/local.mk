@@ -13,4 +13,5 @@ libown_all_la_SOURCES += \
 	%D%/report.c \
 	%D%/slots.c \
 	%D%/wait.c \
+	%D%/when.c \
 	%D%/word.c

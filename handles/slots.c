@@ -627,10 +627,11 @@ own__slot_wake(struct own__slot *slot)
 {
 	if (own__bug(OWN_BUG_NO_SETTLE))
 		return;
-	/* relaxed: a syscall follows; the sleeper looks at the slot itself */
+	/* a syscall follows, the sleeper looks at the slot itself; acq_rel: N1,
+	 * for notes */
 	if (!own__bug(OWN_BUG_WAKE_ONLY))
-		(void)own__xchg(&slot->wanted, 0, OWN__RELAXED);
-	own_i_futex_wake(&slot->wanted, OWN_I_ALL, OWN_I_FUTEX_ANY);
+		(void)own__xchg(&slot->wanted, 0, OWN__ACQ_REL);
+	own_i_wake(&slot->wanted, OWN_I_ALL, OWN_I_FUTEX_ANY);
 }
 
 #ifdef OWN_MODEL
@@ -646,6 +647,7 @@ model_reset(void)
 {
 	own_i_records = NULL;
 	records_n = 0;
+	own_i_when_reset();
 	setup_lock = 0;
 	setup_done = 0;
 	setup_no_membarrier = 0;

@@ -118,8 +118,12 @@ again:
 			if (admitted)
 				goto again;
 		}
-		if (deadline_ns == OWN__TRY)
+		if (own_i_is_try(deadline_ns)) {
+			if (deadline_ns == OWN__WHEN && !own_i_when_word(self,
+					word, OWN__WRITER, OWN_I_FUTEX_SHARE))
+				continue;
 			return own_i_refuse(self, s, word, "shared", -EBUSY);
+		}
 		if (!spun) {
 			spun = 1;
 			if (spin_for_writer(word))
@@ -216,13 +220,13 @@ own_i_word_count(uint64_t *word)
 void
 own_i_word_uncount(uint64_t *word)
 {
-	/* W2: release, pairs with own_i_word_drain() and the reclaimer */
-	uint64_t w = own__add(word, -(uint64_t)OWN__COUNT_ONE, OWN__RELEASE);
+	/* W2: release, pairs with own_i_word_drain() and the reclaimer; N1:
+	 * acquire */
+	uint64_t w = own__add(word, -(uint64_t)OWN__COUNT_ONE, OWN__ACQ_REL);
 
 	own_require(w & OWN__COUNT_MASK, "counted handle released twice", NULL);
 	if ((w & OWN__COUNT_MASK) == OWN__COUNT_ONE && (w & OWN__WAITERS))
-		own_i_futex_wake(own_i_low(word), OWN_I_ALL,
-				OWN_I_FUTEX_DRAIN);
+		own_i_wake(own_i_low(word), OWN_I_ALL, OWN_I_FUTEX_DRAIN);
 }
 
 /* ---- claim ---- */
@@ -250,7 +254,7 @@ again:
 					word, "unique", -EOWNERDEAD);
 		if ((w & (OWN__WRITER | OWN__FAIR)) == OWN__FAIR &&
 				!slept && !gave_way &&
-				deadline_ns != OWN__TRY) {
+				!own_i_is_try(deadline_ns)) {
 			/* p. 21: a hint. Once, then on: were it lost, or
 			 * left behind, that costs time and hangs nobody */
 			gave_way = 1;
@@ -282,8 +286,12 @@ again:
 				return own_i_refuse(self, s, word, "unique",
 						-EDEADLK);
 		}
-		if (deadline_ns == OWN__TRY)
+		if (own_i_is_try(deadline_ns)) {
+			if (deadline_ns == OWN__WHEN && !own_i_when_word(self,
+					word, OWN__WRITER, OWN_I_FUTEX_CLAIM))
+				continue;
 			return own_i_refuse(self, s, word, "unique", -EBUSY);
+		}
 		if (!spun) {
 			spun = 1;
 			if (spin_for_writer(word))
@@ -353,7 +361,7 @@ drain_slots(struct own_i_record *self, struct own_i_slot s, uint64_t *word,
 				while (own__load(&b->s.object[i],
 						OWN__SEQ_CST) ==
 						(uintptr_t)word) {
-					if (deadline_ns == OWN__TRY)
+					if (own_i_is_try(deadline_ns))
 						return own_i_refuse(self, s,
 							word, "unique",
 							-EBUSY);
@@ -396,7 +404,7 @@ drain_count(struct own_i_record *self, struct own_i_slot s, uint64_t *word,
 				return own_i_refuse(self, s, word, "unique",
 						-EDEADLK);
 		}
-		if (deadline_ns == OWN__TRY)
+		if (own_i_is_try(deadline_ns))
 			return own_i_refuse(self, s, word, "unique", -EBUSY);
 		/* what a failed CAS saw was not acquired: load it again */
 		if (!announce(word, &w, 0))
@@ -451,20 +459,14 @@ refused_early(struct own_i_record *self, struct own_i_slot s, uint64_t *word)
 	return own_i_refuse(self, s, word, "unique", -EBUSY);
 }
 
-/*
- * own_i_word_claim - WRITER, and every reader gone
- *
- * The slot NOTEs the word; on failure it is empty again, WRITER is clear and
- * BIASED is as it was.
- */
-int
-own_i_word_claim(struct own_i_record *self, struct own_i_slot s,
-		uint64_t *word, uint64_t deadline_ns, int orphan_ok)
+static int
+claim_once(struct own_i_record *self, struct own_i_slot s, uint64_t *word,
+		uint64_t deadline_ns, int orphan_ok)
 {
 	uint64_t seen;
 	int r = 0;
 
-	if (deadline_ns == OWN__TRY && !orphan_ok)
+	if (own_i_is_try(deadline_ns) && !orphan_ok)
 		r = refused_early(self, s, word);
 	if (!r)
 		r = own_i_word_take(self, s, word, deadline_ns, orphan_ok,
@@ -475,6 +477,37 @@ own_i_word_claim(struct own_i_record *self, struct own_i_slot s,
 			own_i_word_unwriter(word, 0, 0,
 					orphan_ok ? OWN__ORPHAN : 0);
 	}
+	return r;
+}
+
+/* A refused claim has given WRITER back: the note goes to what it met (N2). */
+static int
+claim_when(struct own_i_record *self, struct own_i_slot s, uint64_t *word)
+{
+	if (self->when_set)
+		return 1;
+	own_i_slot_kind(s, OWN__HOW_TRYING);
+	return own_i_when_word(self, word, OWN__WRITER | OWN__COUNT_MASK,
+			OWN_I_FUTEX_CLAIM | OWN_I_FUTEX_DRAIN) ||
+		own_i_when_slots(self, word, 0);
+}
+
+/*
+ * own_i_word_claim - WRITER, and every reader gone
+ *
+ * The slot NOTEs the word; on failure it is empty again, WRITER is clear and
+ * BIASED is as it was.
+ */
+int
+own_i_word_claim(struct own_i_record *self, struct own_i_slot s,
+		uint64_t *word, uint64_t deadline_ns, int orphan_ok)
+{
+	int r;
+
+	do
+		r = claim_once(self, s, word, deadline_ns, orphan_ok);
+	while (r == -EBUSY && deadline_ns == OWN__WHEN &&
+			!claim_when(self, s, word));
 	own_i_wait_end(self);
 	if (r)
 		own_i_slot_free(s);
@@ -507,13 +540,12 @@ own_i_word_unwriter(uint64_t *word, int drained, uint64_t plus,
 					own_i_fence_cost_ns() * REVOKE_RATIO /
 					READS_COST_NS);
 		next = (next + plus) | orphan;
-	/* W1: release, pairs with share and own_i_word_take() */
-	} while (!own__cas(word, &w, next, OWN__RELEASE));
+	/* W1: release, pairs with share and own_i_word_take(); N1: acquire */
+	} while (!own__cas(word, &w, next, OWN__ACQ_REL));
 	if (!(w & OWN__WAITERS) || own__bug(OWN_BUG_NO_WAKE))
 		return;
-	own_i_futex_wake(own_i_low(word), OWN_I_ALL, OWN_I_FUTEX_SHARE);
-	own_i_futex_wake(own_i_low(word), orphan ? OWN_I_ALL : 1,
-			OWN_I_FUTEX_CLAIM);
+	own_i_wake(own_i_low(word), OWN_I_ALL, OWN_I_FUTEX_SHARE);
+	own_i_wake(own_i_low(word), orphan ? OWN_I_ALL : 1, OWN_I_FUTEX_CLAIM);
 }
 
 /*

@@ -553,6 +553,7 @@ own_cell_destroy(struct own_cell *cell)
 		return;
 	self = own_i_self();
 	require_unheld(cell);
+	own_i_when_none(cell, "own_cell_destroy: an own_when is armed at it");
 	cell->state = 0;
 	/* relaxed: nobody else uses the cell any more */
 	object = own__load(&cell->current, OWN__RELAXED);

@@ -170,6 +170,7 @@ own_map_destroy(struct own_map *map)
 			"own_map_destroy: not a map, or destroyed", NULL);
 	self = own_i_self();
 	require_unheld(map);
+	own_i_when_none(map, "own_map_destroy: an own_when is armed at it");
 	map->whole.state = 0;
 	/* a detached handle may keep a version; else there is nobody left, and
 	 * without a record, by want of memory, there cannot be */

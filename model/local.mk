@@ -27,6 +27,7 @@ TESTS += %D%/own_model
 	%D%/support.c \
 	%D%/support.h \
 	%D%/versioned.c \
+	%D%/when.c \
 	%D%/word.c
 
 # A complete search explores what the code and the scenario say. After a

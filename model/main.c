@@ -24,6 +24,7 @@
 	X(gate)								\
 	X(map)								\
 	X(published)							\
+	X(when)								\
 	X(versioned)							\
 	X(word)
 

@@ -143,6 +143,11 @@ int own_m_cas(void *p, unsigned size, void *expected, uint64_t desired,
 	X(RECLAIM_RELAXED)	/* nor does who reclaims */ \
 	X(UNIQUE_DETACH_EARLY)	/* its slot's mode, then the gate's count */ \
 	X(DOWNGRADE_NO_WAKE)	/* of a whole map */ \
+	X(ARM_LATE)		/* a note is listed after WAITERS is set */ \
+	X(ARM_NO_LOOK)		/* and armed at a slot that has gone */	\
+	X(WAKE_NO_NOTES)	/* whoever leaves fires no note */	\
+	X(ARM_GATE_SEEN)	/* and where WAITERS was seen, unflagged */ \
+	X(FIRED_EARLY)		/* a note is given up, then fired */	\
 	X(NO_ROOM)		/* puts fill what copies will need */
 
 enum own__bug {

@@ -71,10 +71,11 @@ struct own_cell {
 		OWN__CELL_LIVE						\
 	}
 
-/* 0 tries, UINT64_MAX waits without limit. */
+/* 0 tries, 1 tries with a note (own/when.h), UINT64_MAX waits for ever. */
 #define OWN__TRY		((uint64_t)0)
+#define OWN__WHEN		((uint64_t)1)
 #define OWN__FOREVER		UINT64_MAX
-#define OWN__DEADLINE(ns)	((ns) ? (ns) : 1)
+#define OWN__DEADLINE(ns)	((ns) > 1 ? (ns) : 2)
 
 /* slot: a HOLD that the inline could not keep, or -1 */
 OWN_API const void *own__cell_share(struct own_cell *cell,

@@ -11,5 +11,6 @@
 #include <own/reclaim.h>
 #include <own/cell.h>
 #include <own/map.h>
+#include <own/when.h>
 
 #endif
