@@ -47,6 +47,7 @@
 #define IS_MASK		(UINT64_C(0xfffff) << 32)
 #define IX_ONE		(UINT64_C(1) << 52)
 #define IX_MASK		(UINT64_C(0xfff) << 52)
+#define COUNTS		(IS_MASK | IX_MASK | S_MASK)
 
 static uint64_t
 one_of(uintptr_t mode)
@@ -469,6 +470,55 @@ own_i_gate_claim_all(struct own_i_record *self, struct own_i_slot s,
 		uint64_t deadline_ns)
 {
 	return whole(self, s, OWN_I_X, OWN_I_IS | OWN_I_IX | OWN_I_S | OWN_I_X,
-			OWN_I_IS | OWN_I_IX | OWN_I_S,
-			IS_MASK | IX_MASK | S_MASK, deadline_ns);
+			OWN_I_IS | OWN_I_IX | OWN_I_S, COUNTS, deadline_ns);
+}
+
+/*
+ * own_i_gate_upgrade_all_try - from S to X, if nobody else holds anything
+ *
+ * Never waits: two that upgrade would wait for each other. X stands beside the
+ * S until all is seen: who passes X (G3) must not change what this thread goes
+ * on reading if it is refused.
+ */
+int
+own_i_gate_upgrade_all_try(struct own_i_record *self, struct own_i_slot s)
+{
+	static const char text[] = "the whole, unique";
+	static const uintptr_t others = OWN_I_IS | OWN_I_IX | OWN_I_S;
+	uint64_t *gate = OWN_I_GATE(own_i_slot_container(s)), w;
+	/* what the gate counts of this thread meanwhile */
+	uint64_t mine = own__bug(OWN_BUG_UPGRADE_S_EARLY) ? 0 : S_ONE;
+	int r = 0;
+
+	/* G4 */
+	if (own_i_slot_find_mode(self, gate, others | OWN_I_X, s.meta, NULL))
+		return own_i_refuse_gate(self, s, others, text, -EDEADLK);
+	/* relaxed: only a first guess for the CAS */
+	w = own__load(gate, OWN__RELAXED);
+	do
+		if ((w & X_SET) || (w & COUNTS) != S_ONE)
+			return own_i_refuse_gate(self, s, w & X_SET ? OWN_I_X
+					: others, text, -EBUSY);
+	/* G1; seq_cst: with the scan, the fallback */
+	while (!own__cas(gate, &w, w - S_ONE + mine + X_SET, OWN__SEQ_CST));
+	own_i_heavy_fence();
+	/* G2: the slots, then the counts */
+	if (!own__bug(OWN_BUG_UPGRADE_NO_SCAN))
+		r = drain_slots(self, s, gate, OWN_I_IS | OWN_I_IX, text,
+				OWN__TRY);
+	/* relaxed: a guess */
+	w = own__load(gate, OWN__RELAXED);
+	do
+		if (!r && (w & COUNTS) != mine)
+			r = own_i_refuse_gate(self, s, others, text, -EBUSY);
+	/* W1: acquire, pairs with own_i_gate_leave(). Nobody is let in by the
+	 * end of the S: no turn, no wake (G5) */
+	while (!r && !own__cas(gate, &w, w - mine, OWN__ACQUIRE));
+	if (r) {
+		gate_change(gate, X_SET, S_ONE - mine);
+		return r;
+	}
+	own__store(&s.meta->container, (uintptr_t)gate | OWN_I_MAP | OWN_I_X,
+			OWN__RELEASE);
+	return 0;
 }

@@ -411,6 +411,18 @@ own__unique_downgrade(void *object, uint64_t how, const struct own_site *site,
 	*ret_how = detached ? own_i_detached_shared(s) : own_i_slot_how(s);
 }
 
+/* The same object by the same slot, unique from now on. */
+static int
+upgraded(const void *object, struct own_i_slot s, const struct own_site *site,
+		void **ret, uint64_t *ret_how)
+{
+	/* relaxed: for reports */
+	own__store(&s.meta->site, site, OWN__RELAXED);
+	*ret = (void *)(uintptr_t)object;
+	*ret_how = own_i_slot_how(s);
+	return 0;
+}
+
 int
 own__shared_upgrade_try(const void *object, uint64_t how,
 		const struct own_site *site, void **ret, uint64_t *ret_how)
@@ -427,8 +439,13 @@ own__shared_upgrade_try(const void *object, uint64_t how,
 		return -EINVAL;
 	self = own_i_self_or_fault(verb, how);
 	s = own_i_slot_of(self, how, verb);
-	if ((how & OWN__HOW_KIND) == OWN__HOW_WHOLE)
-		return -EINVAL;
+	if ((how & OWN__HOW_KIND) == OWN__HOW_WHOLE) {
+		own_require(own_i_slot_container(s) & OWN_I_S,
+				"own_shared_upgrade_try: not a shared handle",
+				site);
+		r = own_i_gate_upgrade_all_try(self, s);
+		return r ? r : upgraded(object, s, site, ret, ret_how);
+	}
 	if (own_i_slot_container(s) & OWN_I_MAP)
 		return own_i_map_upgrade_try(self, s, object, site, ret,
 				ret_how);
@@ -437,12 +454,7 @@ own__shared_upgrade_try(const void *object, uint64_t how,
 		return own_i_cell_upgrade_try(self, s, object, site, ret,
 				ret_how);
 	r = own_i_word_upgrade_try(self, s, word);
-	if (r)
-		return r;
-	own__store(&s.meta->site, site, OWN__RELAXED);
-	*ret = (void *)(uintptr_t)object;
-	*ret_how = own_i_slot_how(s);
-	return 0;
+	return r ? r : upgraded(object, s, site, ret, ret_how);
 }
 
 void

@@ -453,6 +453,8 @@ int own_i_gate_share_all(struct own_i_record *self, struct own_i_slot s,
 		uint64_t deadline_ns);
 int own_i_gate_claim_all(struct own_i_record *self, struct own_i_slot s,
 		uint64_t deadline_ns);
+/* S of the slot becomes X: never waits; refused, all is as before */
+int own_i_gate_upgrade_all_try(struct own_i_record *self, struct own_i_slot s);
 /* One more counted mode for who holds something already: 0 or an error. */
 int own_i_gate_count(uint64_t *gate, uintptr_t mode);
 /* IX becomes IS */

@@ -318,6 +318,69 @@ transitions(unsigned me)
 	}
 }
 
+/* A reader of all becomes its only writer, or goes on reading. */
+static void
+upgrade_all(void)
+{
+	struct own_shared s = { NULL, 0 };
+	struct own_unique u = { NULL, 0 };
+	int r;
+
+	must(own_map_share_all(map, &s));
+	enter(S, 0);
+	r = own_shared_upgrade_try(&s, &u);
+	own_m_assert(r == 0 || r == -EBUSY, "an upgrade failed");
+	if (r)
+		own_m_yield();
+	leave(S, 0);
+	if (!r) {
+		enter(X, 0);
+		leave(X, 0);
+	}
+	own_shared_release(&s);
+	own_unique_release(&u);
+}
+
+static void
+upgrade_two(unsigned me)
+{
+	(void)me;
+	upgrade_all();
+}
+
+static void
+upgrade_entry(unsigned me)
+{
+	if (me == 0)
+		upgrade_all();
+	else
+		couple(0);
+}
+
+static void
+upgrade_claim(unsigned me)
+{
+	if (me == 0)
+		upgrade_all();
+	else
+		claim_all();
+}
+
+static void
+upgrade_mixed(unsigned me)
+{
+	switch (me) {
+	case 0:
+		couple(0);
+		break;
+	case 1:
+		claim_all();
+		break;
+	default:
+		upgrade_all();
+	}
+}
+
 static void
 exits(unsigned me)
 {
@@ -353,6 +416,16 @@ const struct own_m_scenario own_m_gate_scenarios[] = {
 	  .thread = gives_up, .finish = end, .timeouts = 1 },
 	{ .name = "gate/transitions", .threads = 3, .setup = begin,
 	  .thread = transitions, .finish = end },
+	{ .name = "gate/upgrade_two", .threads = 2, .setup = begin,
+	  .thread = upgrade_two, .finish = end, .preemptions = 3 },
+	{ .name = "gate/upgrade_entry", .threads = 2, .setup = begin,
+	  .thread = upgrade_entry, .finish = end, .preemptions = 3 },
+	{ .name = "gate/upgrade_claim", .threads = 2, .setup = begin,
+	  .thread = upgrade_claim, .finish = end, .preemptions = 3 },
+	{ .name = "gate/upgrade_mixed", .threads = 4, .setup = begin,
+	  .thread = upgrade_mixed, .finish = end },
+	{ .name = "gate/upgrade_fallback", .threads = 3,
+	  .setup = begin_fallback, .thread = upgrade_mixed, .finish = end },
 	{ .name = "gate/exits", .threads = 2, .setup = begin,
 	  .thread = exits, .finish = end, .preemptions = 3 },
 	{ .name = NULL },

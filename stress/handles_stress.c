@@ -34,6 +34,7 @@
 	X(EDIT, "edit") X(CLONE, "clone") X(DETACH, "detach shared")	\
 	X(DETACH_UNIQUE, "detach unique") X(DETACH_WHOLE, "detach whole") \
 	X(UPGRADE, "upgrade") X(STALE, "upgrade -EAGAIN")		\
+	X(UPGRADE_WHOLE, "upgrade whole")				\
 	X(DOWNGRADE, "downgrade") X(DOWNGRADE_WHOLE, "downgrade whole")	\
 	X(PUBLISH, "publish") X(RECLAIM, "reclaim")			\
 	X(RECLAIM_BUSY, "reclaim -EBUSY") X(MINE, "make mine")		\
@@ -317,7 +318,7 @@ shared_step(struct stress_thread *t, struct hand *h)
 	const void *was = h->s.object;
 	int r;
 
-	switch (stress_below(t, h->whole ? 3 : 7)) {
+	switch (stress_below(t, h->whole ? 4 : 7)) {
 	case 0:
 		another(t, h);
 		break;
@@ -328,7 +329,7 @@ shared_step(struct stress_thread *t, struct hand *h)
 		post(t, h);
 		break;
 	case 3:
-		stress_op(t, K_UPGRADE);
+		stress_op(t, h->whole ? K_UPGRADE_WHOLE : K_UPGRADE);
 		r = answer(t, TRY, 0, own_shared_upgrade_try(&h->s, &h->u),
 				stale);
 		if (r == -EAGAIN)

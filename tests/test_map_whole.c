@@ -342,11 +342,11 @@ whole_view_is_cloned_and_detached(void **state)
 	add(map, KEY(1), 1);
 	spot_start(&a, &spot, KEY(1));
 	assert_int_equal(own_map_share_all(map, &s), 0);
-	assert_int_equal(own_shared_upgrade_try(&s, &u), -EINVAL);
 	assert_int_equal(own_shared_clone(&s, &more), 0);
 	own_shared_release(&s);
 	assert_others_get(&a, 0, -EBUSY, 0, -EBUSY);
 	assert_int_equal(own_shared_detach(&more), 0);
+	assert_int_equal(own_shared_upgrade_try(&more, &u), -EINVAL);
 	assert_int_equal(own_shared_clone(&more, &s), 0);
 	own_shared_release(&more);
 	assert_others_get(&a, 0, -EBUSY, 0, -EBUSY);
@@ -385,6 +385,172 @@ whole_map_is_downgraded_and_detached(void **state)
 		assert_others_get(&a, 0, 0, 0, 0);
 	}
 	actor_stop(&a);
+	finish_any();
+}
+
+/* ---- the reader of all becomes its writer ---- */
+
+static void
+whole_view_is_upgraded_alone(void **state)
+{
+	struct own_shared s = { 0 };
+	struct own_unique u = { 0 };
+	struct spot spot;
+	struct actor a;
+
+	begin(KIND(state));
+	add(map, KEY(1), 1);
+	spot_start(&a, &spot, KEY(1));
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(own_map_share_all(map, &s), 0);
+		assert_int_equal(own_shared_upgrade_try(&s, &u), 0);
+		assert_null(s.object);
+		assert_ptr_equal(own_unique_edit(&u), map);
+		assert_others_get(&a, -EBUSY, -EBUSY, -EBUSY, -EBUSY);
+		/* it is what a claim gives: all entries are the owner's */
+		assert_int_equal(own_map_clear(&u), 0);
+		add(map, KEY(1), 1);
+		/* and back, and up again */
+		own_unique_downgrade(&u, &s);
+		assert_others_get(&a, 0, -EBUSY, 0, -EBUSY);
+		assert_int_equal(own_shared_upgrade_try(&s, &u), 0);
+		own_unique_release(&u);
+		assert_others_get(&a, 0, 0, 0, 0);
+	}
+	actor_stop(&a);
+	finish_any();
+}
+
+/* Refused, and afterwards the handle and the gate are what they were. */
+static void
+assert_refused(struct own_shared *s, int error, const char *by)
+{
+	struct own_unique u = { 0 };
+	const struct own_conflict *conflict;
+	char text[2048];
+
+	assert_int_equal(own_shared_upgrade_try(s, &u), error);
+	assert_ptr_equal(own_shared_get(s), map);
+	assert_null(u.object);
+	conflict = own_conflict_last();
+	assert_non_null(conflict);
+	assert_int_equal(conflict->error, error);
+	(void)own_conflict_text(conflict, text, sizeof(text));
+	assert_non_null(strstr(text, "the whole, unique"));
+	if (!strstr(text, by))
+		fail_msg("\"%s\" is not in: %s", by, text);
+}
+
+static void
+upgrade_of_the_whole_is_refused_beside_others(void **state)
+{
+	struct own_shared s = { 0 }, more = { 0 };
+	struct own_unique u = { 0 };
+	int exclusive = KIND(state)->policy == OWN_EXCLUSIVE;
+	struct spot spots[2];
+	struct actor a, b;
+
+	begin(KIND(state));
+	add(map, KEY(1), 1);
+	spot_start(&a, &spots[0], KEY(1));
+	spot_start(&b, &spots[1], KEY(1));
+	assert_int_equal(own_map_share_all(map, &s), 0);
+	/* an entry's reader */
+	assert_int_equal(actor_do(&a, at_share), 0);
+	assert_refused(&s, -EBUSY, "item");
+	assert_others_get(&b, 0, -EBUSY, 0, -EBUSY);
+	/* one that they detach; under OWN_VERSIONED that bars nobody */
+	assert_int_equal(actor_do(&a, act_detach), 0);
+	if (exclusive)
+		assert_refused(&s, -EBUSY, "");
+	actor_do(&a, act_release);
+	/* another reader of all */
+	assert_int_equal(actor_do(&a, at_share_all), 0);
+	assert_refused(&s, -EBUSY, "map, shared");
+	actor_do(&a, act_release);
+	/* one that waits to own all: it would wait for this one's S */
+	actor_begin(&a, at_claim_all);
+	actor_await(&a);
+	assert_refused(&s, -EBUSY, "");
+	own_shared_release(&s);
+	assert_int_equal(actor_end(&a), 0);
+	actor_do(&a, act_release);
+	/* my own are told apart, also beside theirs (G4) */
+	assert_int_equal(own_map_share_all(map, &s), 0);
+	assert_int_equal(actor_do(&a, at_share), 0);
+	assert_int_equal(own_map_share(map, KEY(1), &more), 0);
+	assert_refused(&s, -EDEADLK, "");
+	actor_do(&a, act_release);
+	assert_refused(&s, -EDEADLK, "");
+	own_shared_release(&more);
+	assert_int_equal(own_shared_clone(&s, &more), 0);
+	assert_refused(&s, -EDEADLK, "map, shared");
+	/* detached it is nobody's */
+	assert_int_equal(own_shared_detach(&more), 0);
+	assert_refused(&s, -EBUSY, "");
+	own_shared_release(&more);
+	assert_int_equal(own_shared_upgrade_try(&s, &u), 0);
+	own_unique_release(&u);
+	actor_stop(&a);
+	actor_stop(&b);
+	finish_any();
+}
+
+/* What its owner took behind X is counted, and outlives it. */
+static void
+upgrade_of_the_whole_is_refused_beside_what_is_counted(void **state)
+{
+	struct own_shared s = { 0 };
+	struct own_unique u = { 0 };
+	struct spot spot;
+	struct actor a;
+
+	begin(KIND(state));
+	add(map, KEY(1), 1);
+	spot_start(&a, &spot, KEY(1));
+	assert_int_equal(actor_do(&a, at_claim_all), 0);
+	assert_int_equal(actor_do(&a, at_share), 0);
+	assert_int_equal(actor_do(&a, act_commit), 0);
+	assert_int_equal(own_map_share_all(map, &s), 0);
+	assert_refused(&s, -EBUSY, "item");
+	actor_do(&a, act_release);
+	assert_int_equal(own_shared_upgrade_try(&s, &u), 0);
+	own_unique_release(&u);
+	actor_stop(&a);
+	finish_any();
+}
+
+/* Who met the gate shut by an upgrade that was refused goes on. */
+static void
+upgrades_of_the_whole_leave_nobody_asleep(void **state)
+{
+	struct own_shared s = { 0 };
+	struct own_unique u = { 0 };
+	struct spot spots[2];
+	struct actor a[2];
+	unsigned upgraded = 0;
+
+	begin(KIND(state));
+	add(map, KEY(1), 1);
+	add(map, KEY(2), 2);
+	for (unsigned i = 0; i < 2; i++)
+		spot_start(&a[i], &spots[i], KEY(1 + i));
+	for (unsigned i = 0; i < 200; i++) {
+		assert_int_equal(own_map_share_all(map, &s), 0);
+		actor_begin(&a[0], at_share);
+		actor_begin(&a[1], i % 2 ? at_share_all : at_share);
+		if (!own_shared_upgrade_try(&s, &u))
+			upgraded++;
+		own_shared_release(&s);
+		own_unique_release(&u);
+		for (unsigned k = 0; k < 2; k++) {
+			assert_int_equal(actor_end(&a[k]), 0);
+			actor_do(&a[k], act_release);
+		}
+	}
+	print_message("%u of 200 upgrades\n", upgraded);
+	for (unsigned i = 0; i < 2; i++)
+		actor_stop(&a[i]);
 	finish_any();
 }
 
@@ -986,6 +1152,10 @@ static const struct CMUnitTest tests[] = {
 	TEST_MAP(whole_view_is_cloned_and_detached),
 	TEST_MAP(whole_map_is_downgraded_and_detached),
 	TEST_MAP(upgrade_is_refused_beside_a_whole_view),
+	TEST_MAP(whole_view_is_upgraded_alone),
+	TEST_MAP(upgrade_of_the_whole_is_refused_beside_others),
+	TEST_MAP(upgrade_of_the_whole_is_refused_beside_what_is_counted),
+	TEST_MAP(upgrades_of_the_whole_leave_nobody_asleep),
 	TEST_MAP(count_is_exact_under_the_whole),
 	TEST_MAP(clear_removes_all_entries),
 	TEST_VERSIONED(clear_leaves_detached_handles_their_version),

@@ -211,6 +211,20 @@ whole_detached(void)
 }
 
 static void
+whole_beside_mine(void)
+{
+	whole_slot();
+	assert_int_equal(own_map_share_u64(map, 1, &s2), 0);
+}
+
+static void
+whole_beside_detached(void)
+{
+	whole_beside_mine();
+	assert_int_equal(own_shared_detach(&s2), 0);
+}
+
+static void
 published_last(void)
 {
 	thing(&u);
@@ -378,6 +392,8 @@ static const struct state {
 	{ "entry, old version, by slot", old_entry_slot },
 	{ "entry, old version, counted", old_entry_counted },
 	{ "whole map, by slot", whole_slot },
+	{ "whole map, beside an entry of mine", whole_beside_mine },
+	{ "whole map, beside a detached entry", whole_beside_detached },
 	{ "whole map, detached", whole_detached },
 	{ "published, the last", published_last },
 	{ "published, one of two", published_two },

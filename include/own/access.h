@@ -143,6 +143,8 @@ int own_m_cas(void *p, unsigned size, void *expected, uint64_t desired,
 	X(RECLAIM_RELAXED)	/* nor does who reclaims */ \
 	X(UNIQUE_DETACH_EARLY)	/* its slot's mode, then the gate's count */ \
 	X(DOWNGRADE_NO_WAKE)	/* of a whole map */ \
+	X(UPGRADE_NO_SCAN)	/* nor does its upgrade look at slots */ \
+	X(UPGRADE_S_EARLY)	/* and gives S up before it is sure of X */ \
 	X(ARM_LATE)		/* a note is listed after WAITERS is set */ \
 	X(ARM_NO_LOOK)		/* and armed at a slot that has gone */	\
 	X(WAKE_NO_NOTES)	/* whoever leaves fires no note */	\

@@ -312,10 +312,11 @@ OWN__INLINE void own_unique_downgrade_at(struct own_unique *from,
  *
  * OWN_EXCLUSIVE: 0 if no other handle stands, else -EBUSY. OWN_VERSIONED: a
  * draft of the version held, -EAGAIN if that is no longer the current one,
- * -EBUSY if there is a writer, what copy returns. -EDEADLK if the other handle
- * is this thread's own. -ENOMEM. On success @from is empty, on failure it
- * stands. -EINVAL from a detached or published handle, or a whole map. There
- * is no upgrade that waits: two of them would wait for each other.
+ * -EBUSY if there is a writer, what copy returns. A whole map: 0 if nobody has
+ * or asks for anything of it, else -EBUSY. -EDEADLK if the other handle is
+ * this thread's own. -ENOMEM. On success @from is empty, on failure it stands.
+ * -EINVAL from a detached or published handle. There is no upgrade that waits:
+ * two of them would wait for each other.
  */
 OWN_MUST_CHECK OWN__INLINE int own_shared_upgrade_try_at(
 		struct own_shared *from, struct own_unique *ret,
