@@ -17,7 +17,8 @@ own_man3 = \
 	%D%/man/own_handle.3 \
 	%D%/man/own_map.3 \
 	%D%/man/own_reclaim.3 \
-	%D%/man/own_report.3
+	%D%/man/own_report.3 \
+	%D%/man/own_when.3
 dist_man_MANS = $(own_man3) %D%/man/libown.7
 
 # Each function finds its page by its own name: a page that includes the other.

@@ -8,6 +8,7 @@
 if !MODEL
 example_programs = \
 	%D%/deadlocks \
+	%D%/event_loop \
 	%D%/map \
 	%D%/memory \
 	%D%/quick \
@@ -15,6 +16,8 @@ example_programs = \
 	%D%/stuck
 %C%_deadlocks_SOURCES = %D%/deadlocks.c
 %C%_deadlocks_LDADD = $(own_la)
+%C%_event_loop_SOURCES = %D%/event_loop.c
+%C%_event_loop_LDADD = $(own_la)
 %C%_map_SOURCES = %D%/map.c
 %C%_map_LDADD = $(own_la)
 %C%_memory_SOURCES = %D%/memory.c

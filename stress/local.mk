@@ -9,7 +9,8 @@ stress_programs += \
 	%D%/linear_stress \
 	%D%/map_stress \
 	%D%/reclaim_flood \
-	%D%/refcount_stress
+	%D%/refcount_stress \
+	%D%/when_stress
 %C%_cell_stress_SOURCES = \
 	%D%/cell_exclusive.c \
 	%D%/cell_lives.c \
@@ -62,6 +63,12 @@ stress_programs += \
 	%D%/driver.c \
 	%D%/driver.h \
 	%D%/refcount_stress.c
+%C%_when_stress_SOURCES = \
+	%D%/driver.c \
+	%D%/driver.h \
+	%D%/forms.c \
+	%D%/forms.h \
+	%D%/when_stress.c
 
 check_PROGRAMS += $(stress_programs)
 TESTS += $(stress_programs)

@@ -45,6 +45,7 @@ unit_programs = \
 	%D%/test_states \
 	%D%/test_type \
 	%D%/test_wait \
+	%D%/test_when \
 	%D%/test_word
 check_PROGRAMS += $(unit_programs)
 TESTS += $(unit_programs)
@@ -98,6 +99,8 @@ TESTS += $(unit_programs)
 %C%_test_type_LDADD = $(unit_libs)
 %C%_test_wait_SOURCES = %D%/test_wait.c $(unit_support)
 %C%_test_wait_LDADD = $(unit_libs)
+%C%_test_when_SOURCES = %D%/test_when.c %D%/map_support.h $(unit_support)
+%C%_test_when_LDADD = $(unit_libs)
 %C%_test_word_SOURCES = %D%/test_word.c $(unit_support)
 %C%_test_word_LDADD = $(unit_libs)
 endif
