@@ -120,8 +120,8 @@ gate_wait(struct own_i_record *self, struct own_i_slot s, uint64_t *gate,
 		if (deadline_ns == OWN__WHEN && !own_i_when_gate(self, gate, w))
 			return 0;
 		return own_i_refuse_gate(self, s, waits, mode, -EBUSY);
-	/* relaxed: the kernel compares the word again under its own lock */
 	}
+	/* relaxed: the kernel compares the word again under its own lock */
 	if (!(w & OWN__WAITERS) && !own__cas(gate, &w, w | OWN__WAITERS,
 			OWN__RELAXED))
 		return 0;
@@ -420,7 +420,6 @@ whole_once(struct own_i_record *self, struct own_i_slot s, uintptr_t mode,
 		if (r)
 			own_i_gate_leave(gate, mode);
 	}
-	own_i_wait_end(self);
 	return r;
 }
 
@@ -450,6 +449,7 @@ whole(struct own_i_record *self, struct own_i_slot s, uintptr_t mode,
 		r = whole_once(self, s, mode, own, waits, mask, deadline_ns);
 	while (r == -EBUSY && deadline_ns == OWN__WHEN &&
 			!whole_when(self, s, waits, mask));
+	own_i_wait_end(self);
 	if (r)
 		own_i_slot_free(s);
 	else

@@ -670,7 +670,7 @@ own_i_tsan_unique(void *payload)
 
 #ifdef OWN_MODEL
 void own_i_model_init(void);
+void own_i_when_reset(void);
 #endif
 
-void own_i_when_reset(void);
 #endif
