@@ -5,8 +5,10 @@
  * Invariants
  *   D1  Checks run one at a time, under one mutex.
  *   D2  The path is collected twice. A cycle counts only if every wait record
- *       and every slot on it has the sequence it had the first time: then all
- *       its edges stood together between the two collections.
+ *       on it has the sequence it had the first time, and every slot the same
+ *       how and still the object: then all its edges stood together between
+ *       the two collections. A slot that was freed keeps its how until it is
+ *       taken again, and its thread may wait by another one meanwhile.
  *   D3  The victim is always the checking thread; it erases its own wait
  *       record before it gives the mutex back, so the next finds no cycle.
  *   D4  A slot notes the word before the CAS that sets WRITER, and its kind
@@ -30,6 +32,17 @@ static unsigned
 conflicting(uint32_t kind)
 {
 	return kind == OWN_I_WAIT_DRAIN ? OWN_I_READS : OWN_I_WRITES;
+}
+
+/* The first slot of the holder's that the waiter waits for, or NULL. */
+static struct own__slot *
+edge(struct own_i_record *holder, const uint64_t *word, uint32_t kind,
+		uint64_t *ret_how)
+{
+	if ((kind & 0xff) == OWN_I_WAIT_GATE)
+		return own_i_slot_find_mode(holder, word, kind >> 8, NULL,
+				ret_how);
+	return own_i_slot_find(holder, word, conflicting(kind), NULL, ret_how);
 }
 
 /*
@@ -58,12 +71,7 @@ expand(struct own_i_record *self, struct own_i_record *waiter,
 		if (holder == waiter || (holder != self &&
 				holder->check_run == run))
 			continue;
-		if ((kind & 0xff) == OWN_I_WAIT_GATE)
-			slot = own_i_slot_find_mode(holder, word, kind >> 8,
-					NULL, &how);
-		else
-			slot = own_i_slot_find(holder, word,
-					conflicting(kind), NULL, &how);
+		slot = edge(holder, word, kind, &how);
 		if (!slot)
 			continue;
 		holder->check_slot = slot;
@@ -79,21 +87,33 @@ expand(struct own_i_record *self, struct own_i_record *waiter,
 	return 0;
 }
 
-/* D2: every edge of the cycle has the sequence that it had. */
+/* D2: every edge of the cycle is found again, as it was. */
 static int
 stands(struct own_i_record *self)
 {
 	struct own_i_record *holder = self;
+	uint64_t how;
 
 	if (own__bug(OWN_BUG_ONE_COLLECT))
 		return 1;
 	do {
 		struct own_i_record *waiter = holder->check_from;
+		/* acquire: not before the first collection, and before the
+		 * sequence, as in expand() */
+		const uint64_t *word = (const uint64_t *)own__load(
+				&waiter->wait.word, OWN__ACQUIRE);
+		uint32_t kind = own__load(&waiter->wait.kind, OWN__ACQUIRE);
 
-		/* acquire: not before the first collection */
-		if (own__load(&holder->check_slot->how, OWN__ACQUIRE) !=
-				holder->check_how)
+		if (own__bug(OWN_BUG_FREED_SLOT)) {
+			if (own__load(&holder->check_slot->how,
+					OWN__ACQUIRE) != holder->check_how)
+				return 0;
+		} else if (edge(holder, word, kind, &how) !=
+				holder->check_slot ||
+				how != holder->check_how) {
 			return 0;
+		}
+		/* acquire: not before the first collection */
 		if (own__load(&waiter->wait.sequence, OWN__ACQUIRE) !=
 				waiter->check_wait)
 			return 0;

@@ -139,6 +139,28 @@ end_ordered(void)
 	support_end();
 }
 
+/*
+ * Thread 1 waits for thread 0 after it has given back what that waits for, by
+ * another slot: the one that it gave back is free and says what it said.
+ */
+static void
+freed(unsigned me)
+{
+	struct own_shared other = { NULL, 0 }, s = { NULL, 0 };
+	struct own_unique u = { NULL, 0 };
+
+	if (me == 0) {
+		(void)two(1, 0);
+		return;
+	}
+	must(own_cell_share(cells[2], &other));
+	must(own_cell_share(cells[0], &s));
+	own_shared_release(&other);
+	own_shared_release(&s);
+	must(own_cell_claim(cells[1], &u));
+	own_unique_release(&u);
+}
+
 /* ---- cells, an entry, and the whole of its map ---- */
 
 static void
@@ -256,6 +278,9 @@ const struct own_m_scenario own_m_deadlock_scenarios[] = {
 	  .finish = support_end, .preemptions = 3, .timeouts = 2 },
 	{ .name = "deadlock/ordered", .threads = 3, .setup = begin_exclusive,
 	  .thread = ordered, .finish = end_ordered, .preemptions = 3,
+	  .timeouts = 1 },
+	{ .name = "deadlock/freed", .threads = 2, .setup = begin_exclusive,
+	  .thread = freed, .finish = end_ordered, .preemptions = 3,
 	  .timeouts = 1 },
 	{ .name = "deadlock/entry_and_cell", .threads = 2,
 	  .setup = begin_map, .thread = entry_and_cell,

@@ -6,6 +6,7 @@ if !MODEL
 stress_programs += \
 	%D%/cell_stress \
 	%D%/handles_stress \
+	%D%/legal_waits \
 	%D%/linear_stress \
 	%D%/map_stress \
 	%D%/reclaim_flood \
@@ -28,6 +29,15 @@ stress_programs += \
 	%D%/forms.c \
 	%D%/forms.h \
 	%D%/handles_stress.c
+%C%_legal_waits_SOURCES = \
+	%D%/driver.c \
+	%D%/driver.h \
+	%D%/forms.c \
+	%D%/forms.h \
+	%D%/legal_waits.c
+# It counts what goes through these.
+%C%_legal_waits_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=own_i_wait,--wrap=own_i_deadlock_check
 %C%_linear_stress_SOURCES = \
 	%D%/driver.c \
 	%D%/driver.h \
