@@ -62,9 +62,27 @@ struct own_i_wait {
 	uintptr_t container;
 };
 
+/*
+ * Stands in the list of what scans found held, before the objects of one time:
+ * none was retired before since_ns. Linked as an object is.
+ */
+struct own_i_stamp {
+	struct own__header header;
+	uint64_t since_ns;		/* of whoever has taken the list */
+	uint32_t used;			/* shared: CAS to take, then store */
+} __attribute__((aligned(16)));
+
+#define OWN_I_GENERATIONS	4u
+#define OWN_I_STAMPS		(OWN_I_GENERATIONS + 1)
+
 /* Objects retired and not yet freed, linked through their headers. */
 struct own_i_batch {
 	struct own__header *head;	/* shared: CAS, or exchange to take */
+	struct own__header *kept;	/* shared: the same; stamps between */
+	struct own_i_stamp stamp[OWN_I_STAMPS];
+	uint64_t since_ns;		/* shared: head's oldest, about */
+	uintptr_t oldest;		/* shared: of kept, its word */
+	uint64_t oldest_ns;		/* shared: since when, about */
 	uint64_t kept_bytes;		/* found held by the last scan */
 	uint32_t scanning;		/* futex: scans that took objects out */
 	uint32_t fresh_objects;		/* private: since the last scan */
@@ -513,8 +531,7 @@ OWN__NORETURN void own_i_fault_held(const char *text,
 		uintptr_t word);
 void own_i_stall(const char *text);
 void own_i_stall_wait(struct own_i_record *self);
-void own_i_stall_retired(uint64_t bytes, struct own_i_record *holder,
-		const struct own__slot *slot, const struct own__header *object);
+void own_i_stall_retired(uint64_t bytes, const struct own_pending *oldest);
 
 /* ---- objects: object.c ---- */
 

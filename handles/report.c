@@ -347,6 +347,71 @@ waits_for(uint32_t kind)
 	}
 }
 
+static void
+put_age(struct text *t, uint64_t age_ns)
+{
+	uint64_t ms = age_ns / 1000000;
+
+	put_number(t, ms / 1000);
+	put(t, ms % 1000 < 10 ? ".00" : ms % 1000 < 100 ? ".0" : ".");
+	put_number(t, ms % 1000);
+	put(t, " s ago");
+}
+
+/* What it is, its age, who holds it: behind "the oldest". */
+static void
+put_pending(struct text *t, const struct own_pending *pending)
+{
+	const struct own_party *holder = &pending->holder;
+
+	if (holder->object) {
+		put(t, ", a ");
+		put(t, holder->object);
+	}
+	if (pending->bytes) {
+		put(t, " of ");
+		put_number(t, pending->bytes);
+		put(t, " bytes");
+	}
+	put(t, ", retired ");
+	put_age(t, pending->age_ns);
+	if (pending->is_held) {
+		put(t, ", is held by ");
+		if (holder->tid)
+			put_party(t, holder);
+		else
+			put(t, "a detached handle");
+	} else {
+		put(t, ", is held by nobody and waits for ");
+		if (!holder->tid)
+			put(t, "own_reclaim()");
+		else
+			put_thread(t, holder);
+	}
+}
+
+#define DUMP_PENDING	4u
+
+/* What is retired and not freed. Last: its headers may be what is broken. */
+static int
+dump_pending(int fd)
+{
+	char buffer[512];
+	struct own_pending oldest[DUMP_PENDING];
+	size_t n = own_reclaim_oldest(oldest, DUMP_PENDING);
+	int r = 0;
+
+	for (size_t i = 0; i < n && !r; i++) {
+		struct text t = { .at = buffer, .room = sizeof(buffer) };
+
+		put(&t, i ? "libown:   retired, the next"
+				: "libown: retired, the oldest");
+		put_pending(&t, &oldest[i]);
+		r = dump_line(fd, &t);
+	}
+	return r;
+}
+
 static int
 dump_record(int fd, struct own_i_record *record)
 {
@@ -399,6 +464,8 @@ own_dump(int fd)
 		/* relaxed: a report of what another thread does */
 		if (!r && own__load(&record->used, OWN__RELAXED))
 			r = dump_record(fd, record);
+	if (!r)
+		r = dump_pending(fd);
 	errno = saved;
 	return r;
 }
@@ -566,26 +633,15 @@ own_i_stall_wait(struct own_i_record *self)
 }
 
 void
-own_i_stall_retired(uint64_t bytes, struct own_i_record *holder,
-		const struct own__slot *slot, const struct own__header *object)
+own_i_stall_retired(uint64_t bytes, const struct own_pending *oldest)
 {
 	char buffer[512];
 	struct text t = { .at = buffer, .room = sizeof(buffer) };
-	struct own_party party;
 
 	put(&t, "libown: ");
 	put_number(&t, bytes);
-	put(&t, " bytes are retired and not freed; the oldest, a ");
-	put(&t, own_i_type(object)->name);
-	if (holder) {
-		own_i_party(&party, holder, slot, own_i_mode(own__load(
-				&slot->how, OWN__ACQUIRE)),
-				(uintptr_t)&object->word);
-		put(&t, ", is held by ");
-		put_party(&t, &party);
-	} else {
-		put(&t, ", is held by a detached handle, or waits for a scan");
-	}
+	put(&t, " bytes are retired and not freed; the oldest");
+	put_pending(&t, oldest);
 	(void)put_end(&t);
 	own_i_stall(buffer);
 }

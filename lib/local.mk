@@ -6,9 +6,11 @@ libown_all_la_SOURCES += \
 	%D%/map-internal.h \
 	%D%/map-scan.c \
 	%D%/map-table.c \
+	%D%/pending.c \
 	%D%/rcu.c \
 	%D%/rcu.h \
-	%D%/reclaim.c
+	%D%/reclaim.c \
+	%D%/reclaim-internal.h
 
 # The installed library: the same objects behind a version script. Never
 # unloaded, since threads may still run its destructors.

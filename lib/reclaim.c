@@ -12,6 +12,10 @@
  *       (Treiber 1986, without a pop). A scan takes it, with scanning raised,
  *       and puts back what is still held.
  *   B2  fini runs with no lock held.
+ *   B3  What a scan found held waits in a list of its own, kept, by the same
+ *       rule. Each part of it begins with a stamp that says since when, so
+ *       an age needs no room in the header of an object. A stamp belongs to
+ *       who has the list; one that is not used is taken by CAS.
  *
  * The link of a batch is in the header of a DEAD object, which needs neither
  * the counted reads (upper half of the word) nor the upper 16 bits of the type
@@ -25,11 +29,10 @@
  *   B1  push (CAS, release) -> list_take (exchange, acquire): the links
  */
 #include <stdlib.h>
+#include <string.h>
 
-#include "handles/internal.h"
+#include "lib/reclaim-internal.h"
 
-#define LINK_LOW	UINT64_C(0xffffffff00000000)
-#define LINK_HIGH	UINT64_C(0xffff000000000000)
 #define HELD_MAX	256u		/* slots looked at in one pass */
 #define STALL_EVERY_NS	UINT64_C(1000000000)
 
@@ -39,36 +42,179 @@ extern void __lsan_ignore_object(const void *p) __attribute__((weak));
 static uint64_t limit = UINT64_C(64) << 20;
 static uint64_t stalled_ns;
 
-/* ---- the link ---- */
-
-static struct own__header *
-link_get(const struct own__header *object)
+/* Onto the batch, to be scanned; the first one says since when. */
+static void
+batch_put(struct own_i_batch *batch, struct own__header *first,
+		struct own__header *last, uint32_t flags, uint64_t since_ns)
 {
-	/* relaxed: linked objects belong to whoever has the list (B1) */
-	uint64_t word = own__load(&object->word, OWN__RELAXED);
-	uint64_t type = own__load(&object->type, OWN__RELAXED);
+	/* relaxed, all: ages are not exact */
+	if (!own__load(&batch->head, OWN__RELAXED))
+		own__store(&batch->since_ns, since_ns ? since_ns :
+				own_now_ns(), OWN__RELAXED);
+	else if (since_ns && since_ns < own__load(&batch->since_ns,
+			OWN__RELAXED))
+		own__store(&batch->since_ns, since_ns, OWN__RELAXED);
+	list_put(&batch->head, first, last, flags);
+}
 
-	return (struct own__header *)(uintptr_t)(((type >> 48) << 32 |
-			word >> 32) << 4);
+/* ---- ages: B3 ---- */
+
+/* Objects of about one age, while a scan has them. */
+struct aged {
+	struct own__header *list;	/* nobody is known to hold */
+	struct own__header *kept;
+	struct own_i_stamp *stamp;	/* NULL: fresh, not in kept so far */
+	uint64_t since_ns;
+};
+
+/* What a scan has taken out. */
+struct ages {
+	struct aged of[OWN_I_STAMPS + 1];
+	unsigned n;
+};
+
+static struct own_i_stamp *
+stamp_take(struct own_i_batch *batch)
+{
+	for (unsigned i = 0; i < OWN_I_STAMPS; i++) {
+		uint32_t unused = 0;
+
+		/* B3: acquire, pairs with stamp_free() */
+		if (own__cas(&batch->stamp[i].used, &unused, 1, OWN__ACQUIRE))
+			return &batch->stamp[i];
+	}
+	return NULL;
 }
 
 static void
-link_set(struct own__header *object, const struct own__header *next,
-		uint32_t flags)
+stamp_free(struct own_i_stamp *stamp)
 {
-	uint64_t link = (uint64_t)(uintptr_t)next >> 4;
-	/* relaxed: only a first guess for the CAS */
-	uint64_t w = own__load(&object->word, OWN__RELAXED), linked;
+	/* B3: release, pairs with stamp_take() */
+	if (stamp)
+		own__store(&stamp->used, 0, OWN__RELEASE);
+}
 
-	/* relaxed: holders read the lower 48 bits, which stay */
-	own__store(&object->type, (own__load(&object->type, OWN__RELAXED) &
-			~LINK_HIGH) | (link >> 32) << 48, OWN__RELAXED);
-	/* V1: DEAD comes with the first link. The heavy fence of the scan
-	 * follows; seq_cst: for the fallback, with the loads of the scan */
-	do
-		linked = (w & ~LINK_LOW) | link << 32 | flags;
-	while (w != linked && !own__cas(&object->word, &w, linked,
-			OWN__SEQ_CST));
+/* Takes all out of a batch, each age by itself. */
+static void
+ages_take(struct own_i_batch *batch, struct ages *a)
+{
+	struct own__header *object, *next;
+	struct aged *age = &a->of[0];
+
+	/* relaxed: read before, so that it is no younger than what is taken */
+	age->since_ns = own__load(&batch->since_ns, OWN__RELAXED);
+	age->list = list_take(&batch->head);
+	age->kept = NULL;
+	age->stamp = NULL;
+	a->n = 1;
+	/* relaxed: a hint; what another scan is about to put back is its own */
+	if (!own__load(&batch->kept, OWN__RELAXED))
+		return;
+	for (object = list_take(&batch->kept); object; object = next) {
+		struct own_i_stamp *stamp = stamp_of(batch, object);
+
+		next = link_get(object);
+		if (stamp) {
+			age = &a->of[a->n++];
+			age->since_ns = stamp->since_ns;
+			age->list = age->kept = NULL;
+			age->stamp = stamp;
+		} else {
+			link_set(object, age->list, 0);
+			age->list = object;
+		}
+	}
+}
+
+/* Those with something kept, the oldest first. */
+static void
+ages_sort(const struct ages *a, struct ages *ret)
+{
+	ret->n = 0;
+	for (unsigned i = 0; i < a->n; i++) {
+		const struct aged *age = &a->of[i];
+		unsigned k = ret->n;
+
+		if (!age->kept) {
+			stamp_free(age->stamp);
+			continue;
+		}
+		for (; k && ret->of[k - 1].since_ns > age->since_ns; k--)
+			ret->of[k] = ret->of[k - 1];
+		ret->of[k] = *age;
+		ret->n++;
+	}
+}
+
+/* Of two neighbours, those that differ least for their age become one. */
+static void
+ages_merge(struct ages *a)
+{
+	uint64_t now = own_now_ns();
+	double least = 0;
+	unsigned at = 0;
+	struct aged *to;
+
+	for (unsigned i = 0; i + 1 < a->n; i++) {
+		uint64_t young = a->of[i + 1].since_ns;
+		double differ = (double)(young - a->of[i].since_ns) /
+			(double)(now > young ? now - young : 1);
+
+		if (i == 0 || differ < least) {
+			least = differ;
+			at = i;
+		}
+	}
+	to = &a->of[at];
+	link_set(list_last(to[1].kept), to->kept, 0);
+	to->kept = to[1].kept;
+	if (to->stamp)
+		stamp_free(to[1].stamp);
+	else
+		to->stamp = to[1].stamp;
+	for (unsigned i = at + 1; i + 1 < a->n; i++)
+		a->of[i] = a->of[i + 1];
+	a->n--;
+}
+
+/* For reports, while the next scan has taken out what is kept. */
+static void
+oldest_note(struct own_i_batch *batch, const struct ages *kept)
+{
+	uintptr_t word = kept->n ? (uintptr_t)&kept->of[0].kept->word : 0;
+	uint64_t since = kept->n ? kept->of[0].since_ns : 0;
+
+	/* relaxed: scans of one batch at once may mix theirs up, for a while */
+	if (own__load(&batch->oldest, OWN__RELAXED) == word &&
+			own__load(&batch->oldest_ns, OWN__RELAXED) == since)
+		return;
+	own__store(&batch->oldest, (uintptr_t)0, OWN__RELAXED);
+	/* release, both: pairs with pending_scanned() */
+	own__store(&batch->oldest_ns, since, OWN__RELEASE);
+	own__store(&batch->oldest, word, OWN__RELEASE);
+}
+
+/* Puts back what is held. */
+static void
+ages_put(struct own_i_batch *batch, struct ages *a)
+{
+	while (a->n > OWN_I_GENERATIONS)
+		ages_merge(a);
+	for (unsigned i = 0; i < a->n; i++) {
+		struct aged *age = &a->of[i];
+		struct own__header *last = list_last(age->kept);
+
+		if (!age->stamp)
+			age->stamp = stamp_take(batch);
+		if (!age->stamp) {
+			/* with others scanning the same batch: as it came */
+			batch_put(batch, age->kept, last, 0, age->since_ns);
+			continue;
+		}
+		age->stamp->since_ns = age->since_ns;
+		link_set(&age->stamp->header, age->kept, 0);
+		list_put(&batch->kept, &age->stamp->header, last, 0);
+	}
 }
 
 /* ---- scan ---- */
@@ -113,16 +259,13 @@ is_held(struct own__header *object, const struct held *held)
 	return (own__load(&object->word, OWN__ACQUIRE) & OWN__COUNT_MASK) != 0;
 }
 
-/* Moves what is held, in those slots or by its count, over to *kept. */
+/* Moves what is held, in those slots or by its count, over to kept. */
 static void
-keep(struct own__header **list, struct own__header **kept,
-		struct held *held)
+keep_age(struct aged *age, const struct held *held)
 {
 	struct own__header *object, *next, *before = NULL;
 
-	if (held)
-		qsort(held->word, held->n, sizeof(held->word[0]), by_address);
-	for (object = *list; object; object = next) {
+	for (object = age->list; object; object = next) {
 		next = link_get(object);
 		if (!is_held(object, held)) {
 			before = object;
@@ -131,20 +274,29 @@ keep(struct own__header **list, struct own__header **kept,
 		if (before)
 			link_set(before, next, 0);
 		else
-			*list = next;
-		link_set(object, *kept, 0);
-		*kept = object;
+			age->list = next;
+		link_set(object, age->kept, 0);
+		age->kept = object;
 	}
+}
+
+static void
+keep(struct ages *a, struct held *held)
+{
+	if (held)
+		qsort(held->word, held->n, sizeof(held->word[0]), by_address);
+	for (unsigned i = 0; i < a->n; i++)
+		keep_age(&a->of[i], held);
 	if (held)
 		held->n = 0;
 }
 
 /*
- * Splits *list into what somebody holds (*kept) and what nobody does. Slots
+ * Splits each list into what somebody holds (kept) and what nobody does. Slots
  * are read once each, HELD_MAX at a time, so a scan needs no memory.
  */
 static void
-scan(struct own__header **list, struct own__header **kept)
+scan(struct ages *a)
 {
 	struct held held = { .n = 0 };
 
@@ -153,10 +305,10 @@ scan(struct own__header **list, struct own__header **kept)
 	if (!own__bug(OWN_BUG_SCAN_NO_MEMBARRIER))
 		own_i_heavy_fence();
 	if (own__bug(OWN_BUG_DEAD_LATE))
-		for (struct own__header *o = *list; o; o = link_get(o))
+		for (struct own__header *o = a->of[0].list; o; o = link_get(o))
 			(void)own__or(&o->word, OWN__DEAD, OWN__RELAXED);
 	if (own__bug(OWN_BUG_COUNT_FIRST))
-		keep(list, kept, NULL);
+		keep(a, NULL);
 	if (!own__bug(OWN_BUG_NO_GRACE))
 		OWN_I_EACH_RECORD(record)
 			for (unsigned i = 0; i < OWN_I_PATHS; i++) {
@@ -167,7 +319,7 @@ scan(struct own__header **list, struct own__header **kept)
 				if (object)
 					held.word[held.n++] = object;
 				if (held.n == HELD_MAX)
-					keep(list, kept, &held);
+					keep(a, &held);
 			}
 	OWN_I_EACH_RECORD(record)
 		OWN_I_EACH_BLOCK(b, record)
@@ -181,12 +333,12 @@ scan(struct own__header **list, struct own__header **kept)
 					continue;
 				held.word[held.n++] = object & ~OWN__NOTE;
 				if (held.n == HELD_MAX)
-					keep(list, kept, &held);
+					keep(a, &held);
 			}
 	if (held.n)
-		keep(list, kept, &held);
+		keep(a, &held);
 	if (!own__bug(OWN_BUG_COUNT_FIRST))
-		keep(list, kept, NULL);
+		keep(a, NULL);
 }
 
 /* ---- batches ---- */
@@ -197,27 +349,6 @@ tally(uint64_t *figure, uint64_t n)
 {
 	/* relaxed: written by this thread alone */
 	own__store(figure, own__load(figure, OWN__RELAXED) + n, OWN__RELEASE);
-}
-
-/* B1: from first to last, which are linked already, onto the batch. */
-static void
-list_put(struct own_i_batch *batch, struct own__header *first,
-		struct own__header *last, uint32_t flags)
-{
-	/* relaxed: only a first guess for the CAS */
-	struct own__header *head = own__load(&batch->head, OWN__RELAXED);
-
-	do
-		link_set(last, head, flags);
-	/* B1: release, pairs with list_take() */
-	while (!own__cas(&batch->head, &head, first, OWN__RELEASE));
-}
-
-static struct own__header *
-list_take(struct own_i_batch *batch)
-{
-	/* B1: acquire, pairs with list_put() */
-	return own__xchg(&batch->head, NULL, OWN__ACQUIRE);
 }
 
 static uint64_t
@@ -238,22 +369,6 @@ free_list(struct own_i_record *self, struct own__header *list)
 	return n;
 }
 
-/* B1: raised before the list is taken, for own_barrier(). */
-static void
-scan_begin(struct own_i_batch *batch)
-{
-	(void)own__add(&batch->scanning, 1, OWN__SEQ_CST);
-}
-
-static void
-scan_end(struct own_i_batch *batch)
-{
-	/* B1: release, pairs with own_barrier() */
-	if (own__add(&batch->scanning, -1, OWN__ACQ_REL) == 1)
-		own_i_futex_wake(&batch->scanning, OWN_I_ALL,
-				OWN_I_FUTEX_ANY);
-}
-
 /*
  * Scans the batch of one record, this thread's or another's. Returns how many
  * objects were freed; *ret_kept, how many are still held.
@@ -263,24 +378,26 @@ batch_scan(struct own_i_record *self, struct own_i_record *of,
 		uint64_t *ret_kept)
 {
 	struct own_i_batch *batch = &of->batch;
-	struct own__header *list, *kept = NULL, *last = NULL;
-	uint64_t freed, bytes = 0, n = 0;
+	uint64_t freed = 0, bytes = 0, n = 0;
+	struct ages a, kept;
 
 	scan_begin(batch);
-	list = list_take(batch);
-	if (list) {
+	ages_take(batch, &a);
+	if (a.n > 1 || a.of[0].list) {
 		tally(&self->scans, 1);
-		scan(&list, &kept);
+		scan(&a);
 	}
-	for (struct own__header *o = kept; o; o = link_get(o), n++) {
-		bytes += own_i_object_bytes(o);
-		last = o;
-	}
+	for (unsigned i = 0; i < a.n; i++)
+		for (struct own__header *o = a.of[i].kept; o;
+				o = link_get(o), n++)
+			bytes += own_i_object_bytes(o);
 	/* relaxed: for statistics and the limit */
-	own__store(&of->batch.kept_bytes, bytes, OWN__RELAXED);
-	if (kept)
-		list_put(batch, kept, last, 0);
-	freed = free_list(self, list);
+	own__store(&batch->kept_bytes, bytes, OWN__RELAXED);
+	ages_sort(&a, &kept);
+	oldest_note(batch, &kept);
+	ages_put(batch, &kept);
+	for (unsigned i = 0; i < a.n; i++)
+		freed += free_list(self, a.of[i].list);
 	scan_end(batch);
 	*ret_kept = n;
 	return freed;
@@ -288,35 +405,17 @@ batch_scan(struct own_i_record *self, struct own_i_record *of,
 
 /* Above the limit: who holds up one of them, at most once a second. */
 static void
-tell_stall(struct own_i_record *self, uint64_t bytes)
+tell_stall(uint64_t bytes)
 {
 	uint64_t now = own_now_ns();
 	/* relaxed: losing a report to another thread is fine */
 	uint64_t last = own__load(&stalled_ns, OWN__RELAXED);
-	struct own_i_record *holder = NULL;
-	struct own__slot *slot = NULL;
-	struct own__header *list, *oldest;
+	struct own_pending oldest;
 
-	if (now - last < STALL_EVERY_NS ||
-			!own__cas(&stalled_ns, &last, now, OWN__RELAXED))
-		return;
-	/* taken out, so that nobody frees them meanwhile: as a scan does */
-	scan_begin(&self->batch);
-	list = list_take(&self->batch);
-	for (oldest = list; oldest && link_get(oldest); )
-		oldest = link_get(oldest);
-	if (!oldest)
-		goto end;
-	OWN_I_EACH_RECORD(record)
-		if (!slot) {
-			slot = own_i_slot_find(record, &oldest->word,
-					OWN_I_READS, NULL, NULL);
-			holder = slot ? record : NULL;
-		}
-	own_i_stall_retired(bytes, holder, slot, oldest);
-	list_put(&self->batch, list, oldest, 0);
-end:
-	scan_end(&self->batch);
+	if (now - last >= STALL_EVERY_NS &&
+			own__cas(&stalled_ns, &last, now, OWN__RELAXED) &&
+			own_reclaim_oldest(&oldest, 1))
+		own_i_stall_retired(bytes, &oldest);
 }
 
 /*
@@ -355,8 +454,8 @@ own_i_retire_to(struct own_i_record *self, struct own_i_record *of,
 	tally(&self->retired_bytes, own_i_object_bytes(object));
 	not_leaked(object);
 	/* V1: unlinked already; DEAD before the fence of the scan */
-	list_put(&of->batch, object, object, own__bug(OWN_BUG_DEAD_LATE) ? 0
-			: OWN__DEAD);
+	batch_put(&of->batch, object, object, own__bug(OWN_BUG_DEAD_LATE) ? 0
+			: OWN__DEAD, 0);
 }
 
 void
@@ -380,7 +479,7 @@ own_i_retire(struct own_i_record *self, void *payload)
 	/* relaxed: it need not be exact */
 	self->above_limit = bytes > own__load(&limit, OWN__RELAXED);
 	if (self->above_limit)
-		tell_stall(self, bytes);
+		tell_stall(bytes);
 }
 
 void
@@ -390,7 +489,7 @@ own_i_reclaim_exit(struct own_i_record *self)
 
 	/* what is still held stays with the record, for its next thread or
 	 * for own_reclaim() */
-	if (own__load(&self->batch.head, OWN__RELAXED))
+	if (batch_any(&self->batch))
 		(void)batch_scan(self, self, &kept);
 }
 
@@ -408,8 +507,7 @@ own_reclaim(uint64_t budget_ns)
 		return -EDEADLK;
 	end = own_deadline_ns(budget_ns);
 	OWN_I_EACH_RECORD(record) {
-		/* relaxed: a hint */
-		if (!own__load(&record->batch.head, OWN__RELAXED))
+		if (!batch_any(&record->batch))
 			continue;
 		freed += batch_scan(self, record, &kept);
 		if (own_now_ns() >= end)
@@ -447,8 +545,10 @@ own_barrier(void)
 		 * is freed or put back, and then scanned here */
 		scans_await(batch);
 		(void)batch_scan(self, record, &kept);
-		/* acquire: pairs with scan_end() */
-		if (own__load(&batch->scanning, OWN__ACQUIRE)) {
+		/* acquire: pairs with scan_end(), whose scan may have put
+		 * something back after the look at kept */
+		if (own__load(&batch->scanning, OWN__ACQUIRE) ||
+				(!kept && batch_any(batch))) {
 			scans_await(batch);
 			(void)batch_scan(self, record, &kept);
 			scans_await(batch);
@@ -462,6 +562,7 @@ void
 own_reclaim_stats(struct own_reclaim_stats *ret)
 {
 	struct own_reclaim_stats sum = { 0 };
+	struct own_pending oldest;
 	uint64_t freed_bytes = 0;
 
 	/* acquire, pairs with tally(): what was freed by now is among what was
@@ -481,6 +582,8 @@ own_reclaim_stats(struct own_reclaim_stats *ret)
 	sum.pending_objects = sum.retired_objects - sum.freed_objects;
 	sum.pending_bytes -= freed_bytes;
 	sum.membarriers = own_i_fences();
+	if (own_reclaim_oldest(&oldest, 1))
+		sum.oldest_age_ns = oldest.age_ns;
 	*ret = sum;
 }
 

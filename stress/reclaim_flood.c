@@ -12,6 +12,8 @@
  *             ended when its thread has retired a batch after it.
  *   bounded   What is retired and not freed stays within two batches a thread
  *             (own/reclaim.h), and the sleeper's value.
+ *   named     own_reclaim_oldest() says that this value is the oldest, which
+ *             thread holds it and where; nothing else waits for YOUNG_MAX_NS.
  *   flat      After the first quarter of the run, at most 5 s, the resident
  *             set grows by no more than RSS_GROWTH_MAX.
  *   ended     In the end, once each, the sleeper's not before its release.
@@ -31,6 +33,8 @@
 #define SECOND_NS	UINT64_C(1000000000)
 #define SAMPLE_NS	(SECOND_NS / 20)
 #define WARM_MAX_NS	(5 * SECOND_NS)
+/* a thread that is put aside keeps its batch so long */
+#define YOUNG_MAX_NS	(5 * SECOND_NS)
 #define RSS_GROWTH_MAX	(UINT64_C(8) << 20)
 #define BATCH		UINT64_C(1024)		/* own/reclaim.h */
 #define ALIVE		0x0a11ce0a11ce0a11u
@@ -70,6 +74,9 @@ static struct {
 static uint64_t made_n, ended_n;	/* shared */
 static uint32_t awake;			/* shared: the sleeper has released */
 static uint32_t over;			/* shared: the sampler ends */
+static int32_t sleeper_tid;
+static struct own_site bed = { __FILE__, 0 };
+static uint64_t asleep_ns;		/* since when, at least */
 static sem_t asleep, wake;
 static pthread_t sleeper, sampler;
 static double seconds = 1;
@@ -143,7 +150,9 @@ sleep_main(void *arg)
 
 	(void)arg;
 	pthread_setname_np(pthread_self(), "sleeper");
-	if (own_cell_share(&flood[0].cell, &seen))
+	sleeper_tid = (int32_t)gettid();
+	bed.line = __LINE__ + 1;
+	if (own_cell_share_at(&flood[0].cell, &seen, &bed))
 		stress_fail(NULL, "refused the sleeper");
 	sem_post(&asleep);
 	while (sem_wait(&wake))
@@ -198,9 +207,42 @@ pending_check(const struct samples *s, struct own_reclaim_stats *now)
 			bytes_max);
 }
 
+/* The sleeper holds up its value, nothing else waits for long. */
+static uint64_t
+oldest_check(void)
+{
+	struct own_pending p[2];
+	const struct own_party *holder = &p[0].holder;
+	uint64_t slept_ns;
+	size_t n;
+
+	for (unsigned i = 0;; i++) {
+		n = own_reclaim_oldest(p, 2);
+		slept_ns = own_now_ns() - asleep_ns;
+		if (n && p[0].is_held)
+			break;
+		/* before the first scan it is in a batch like any other */
+		if (slept_ns < YOUNG_MAX_NS)
+			return 0;
+		/* a scan notes it anew at this moment */
+		if (i == LOOKS_MAX)
+			stress_fail(NULL, "the sleeper is not seen");
+		sched_yield();
+	}
+	if (holder->tid != sleeper_tid || holder->site != &bed ||
+			p[0].age_ns > slept_ns)
+		stress_fail(NULL, "the oldest value, of %" PRIu64 " ns, is "
+				"not the sleeper's", p[0].age_ns);
+	if (n == 2 && p[1].age_ns > YOUNG_MAX_NS)
+		stress_fail(NULL, "beside the sleeper's a value has waited "
+				"for %" PRIu64 " ns, by %s", p[1].age_ns,
+				p[1].holder.mode);
+	return p[0].age_ns;
+}
+
 static void
 line(struct samples *s, const struct own_reclaim_stats *now, uint64_t at_ns,
-		uint64_t resident)
+		uint64_t resident, uint64_t age_ns)
 {
 	double rate = (double)(now->retired_objects - s->retired) /
 		((double)(at_ns - s->line_ns) / (double)SECOND_NS);
@@ -210,8 +252,9 @@ line(struct samples *s, const struct own_reclaim_stats *now, uint64_t at_ns,
 		fprintf(tsv, "%.3f\t%.0f\t%" PRIu64 "\t%" PRIu64 "\n", at,
 				rate, s->pending_max, resident);
 	printf("%7.2f s %10.0f retired/s %9" PRIu64 " bytes pending "
-			"%6.1f MiB resident\n", at, rate, s->pending_max,
-			(double)resident / (1024 * 1024));
+			"%6.1f MiB resident, oldest %.2f s\n", at, rate,
+			s->pending_max, (double)resident / (1024 * 1024),
+			(double)age_ns / (double)SECOND_NS);
 	fflush(tsv ? tsv : stdout);
 	s->line_ns = at_ns;
 	s->retired = now->retired_objects;
@@ -232,16 +275,17 @@ sample_main(void *arg)
 	s.from_ns = s.line_ns = own_now_ns();
 	/* relaxed: the flag orders nothing */
 	while (!own__load(&over, OWN__RELAXED)) {
-		uint64_t pending, resident, at_ns;
+		uint64_t pending, resident, at_ns, age_ns;
 
 		stress_nap(SAMPLE_NS);
 		pending = pending_check(&s, &now);
 		if (pending > s.pending_max)
 			s.pending_max = pending;
+		age_ns = oldest_check();
 		resident = resident_bytes();
 		at_ns = own_now_ns();
 		if (at_ns - s.line_ns >= SECOND_NS)
-			line(&s, &now, at_ns, resident);
+			line(&s, &now, at_ns, resident, age_ns);
 		if (at_ns - s.from_ns < warm_ns) {
 			if (resident > s.warm_max)
 				s.warm_max = resident;
@@ -271,6 +315,7 @@ flood_setup(unsigned threads_n)
 	if (sem_init(&asleep, 0, 0) || sem_init(&wake, 0, 0) ||
 			pthread_create(&sleeper, NULL, sleep_main, NULL))
 		stress_fail(NULL, "cannot start the sleeper");
+	asleep_ns = own_now_ns();
 	while (sem_wait(&asleep))
 		;
 	if (tsv)

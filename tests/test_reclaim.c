@@ -499,6 +499,272 @@ limit_makes_each_retirement_scan_and_names_the_holder(void **state)
 	finish(BATCH + 6);
 }
 
+/* ---- the oldest ---- */
+
+static int
+act_sleep(struct actor *a)
+{
+	sem_t *wake = a->arg;
+
+	while (sem_wait(wake) != 0)
+		assert_int_equal(errno, EINTR);
+	return 0;
+}
+
+/* What own_dump() writes. */
+static void
+dump(char *text, size_t size)
+{
+	FILE *file = tmpfile();
+	size_t n;
+
+	assert_non_null(file);
+	assert_int_equal(own_dump(fileno(file)), 0);
+	rewind(file);
+	n = fread(text, 1, size - 1, file);
+	assert_true(n > 0 && n < size - 1);
+	text[n] = '\0';
+	fclose(file);
+}
+
+static void
+sleeper_holds_up_its_object_alone(void **state)
+{
+	static const struct own_site site = { "sleeper.c", 44 };
+	struct own_pending p[4];
+	struct actor a;
+	uint64_t began, retired, now, asked;
+	char text[16384], part[64];
+	sem_t wake;
+
+	(void)state;
+	begin();
+	assert_int_equal(sem_init(&wake, 0, 0), 0);
+	actor_start(&a, &cell);
+	a.site = &site;
+	assert_int_equal(actor_do(&a, act_share), 0);
+	a.arg = &wake;
+	actor_begin(&a, act_sleep);
+	began = own_now_ns();
+	replace(&cell, 1);
+	retired = own_now_ns();
+	for (unsigned i = 2; i <= 200 * BATCH; i++) {
+		replace(&cell, i);
+		if (i % BATCH == 0) {
+			assert_int_equal(ended, i - 1);
+			assert_int_equal(stats().pending_objects, 1);
+		}
+	}
+	asked = own_now_ns();
+	assert_int_equal(own_reclaim_oldest(p, 4), 1);
+	now = own_now_ns();
+	assert_true(p[0].is_held);
+	assert_true(p[0].age_ns >= asked - retired);
+	assert_true(p[0].age_ns <= now - began);
+	assert_true(stats().oldest_age_ns >= p[0].age_ns);
+	assert_int_equal(p[0].bytes, sizeof(struct item) + 16);
+	assert_int_equal(p[0].bytes, stats().pending_bytes);
+	assert_int_equal(p[0].holder.tid,
+			own__load(&a.record->tid, OWN__RELAXED));
+	assert_string_equal(p[0].holder.mode, "shared");
+	assert_string_equal(p[0].holder.object, "item");
+	assert_string_equal(p[0].holder.container, "the cell");
+	assert_ptr_equal(p[0].holder.site, &site);
+	assert_ptr_equal(p[0].holder.address, own_i_header(a.s.object));
+	dump(text, sizeof(text));
+	assert_non_null(strstr(text, "libown: retired, the oldest, a item of "
+			"40 bytes, retired "));
+	snprintf(part, sizeof(part), " s ago, is held by thread %d (",
+			p[0].holder.tid);
+	assert_non_null(strstr(text, part));
+	assert_non_null(strstr(text, " in the cell at sleeper.c:44\n"));
+	sem_post(&wake);
+	actor_end(&a);
+	actor_stop(&a);
+	sem_destroy(&wake);
+	finish(200 * BATCH + 1);
+	assert_int_equal(own_reclaim_oldest(p, 4), 0);
+	assert_int_equal(stats().oldest_age_ns, 0);
+}
+
+#define HOLDERS		12u
+
+/* Each is told to be at least as old as it is; who asks takes nothing away. */
+static void
+ages_are_told_apart(void **state)
+{
+	struct own_shared s[HOLDERS] = { { 0 } };
+	uint64_t retired[HOLDERS], began[HOLDERS], asked;
+	struct own_pending p[HOLDERS + 1], one;
+	uint32_t seen;
+	int held_up = 0;
+
+	(void)state;
+	begin();
+	for (unsigned i = 0; i < HOLDERS; i++) {
+		assert_int_equal(own_cell_share(&cell, &s[i]), 0);
+		began[i] = own_now_ns();
+		replace(&cell, i + 1);
+		retired[i] = own_now_ns();
+		assert_int_equal(own_reclaim(0), 0);
+		/* more of them than ages that are told apart */
+		pass_time(i ? MS_NS / 10 : 100 * MS_NS);
+		if (i > 1 && retired[i] - retired[i - 1] > MS_NS)
+			held_up = 1;
+	}
+	for (unsigned gone = 0; gone < HOLDERS; gone++) {
+		asked = own_now_ns();
+		assert_int_equal(own_reclaim_oldest(p, HOLDERS + 1),
+				HOLDERS - gone);
+		assert_int_equal(own_reclaim_oldest(&one, 1), 1);
+		seen = 0;
+		for (unsigned i = 0; i < HOLDERS - gone; i++) {
+			unsigned k = 0;
+
+			while (p[i].holder.address != own_i_header(s[k].object))
+				assert_true(++k < HOLDERS);
+			assert_false(seen & 1u << k);
+			seen |= 1u << k;
+			assert_true(p[i].is_held);
+			assert_true(p[i].age_ns >= asked - retired[k]);
+			/* and not older than the oldest one ever was */
+			assert_true(p[i].age_ns <= own_now_ns() - began[0]);
+			assert_true(!i || p[i].age_ns <= p[i - 1].age_ns);
+		}
+		assert_ptr_equal(one.holder.address, p[0].holder.address);
+		/* the first is far older, and stands by itself, unless the
+		 * machine set the others apart as well */
+		if (!gone && !held_up) {
+			assert_ptr_equal(p[0].holder.address,
+					own_i_header(s[0].object));
+			assert_true(p[1].age_ns < p[0].age_ns - 90 * MS_NS);
+		}
+		own_shared_release(&s[gone]);
+		assert_int_equal(own_barrier(), HOLDERS - gone - 1);
+	}
+	finish(HOLDERS + 1);
+}
+
+static void
+batch_that_waits_for_a_scan_is_told(void **state)
+{
+	struct own_pending p[3];
+	uint64_t began, asked;
+	char text[16384];
+	struct actor a;
+
+	(void)state;
+	begin();
+	actor_start(&a, &cell);
+	began = own_now_ns();
+	actor_do(&a, act_replace_thrice);
+	asked = own_now_ns();
+	pass_time(MS_NS);
+	assert_int_equal(own_reclaim_oldest(p, 3), 1);
+	assert_false(p[0].is_held);
+	assert_int_equal(p[0].bytes, 0);
+	assert_true(p[0].age_ns >= MS_NS);
+	assert_true(p[0].age_ns <= own_now_ns() - began);
+	assert_true(own_now_ns() - asked >= MS_NS);
+	assert_int_equal(p[0].holder.tid,
+			own__load(&a.record->tid, OWN__RELAXED));
+	assert_string_equal(p[0].holder.mode, "to be scanned");
+	dump(text, sizeof(text));
+	assert_non_null(strstr(text, "libown: retired, the oldest, retired "));
+	assert_non_null(strstr(text, "held by nobody and waits for thread "));
+	assert_int_equal(own_reclaim(0), 3);
+	assert_int_equal(own_reclaim_oldest(NULL, 0), 0);
+	assert_int_equal(own_reclaim_oldest(p, 3), 0);
+	actor_stop(&a);
+	finish(4);
+}
+
+static void
+detached_holder_is_told_without_a_name(void **state)
+{
+	struct own_shared s = { 0 };
+	struct own_pending p[2];
+	char text[16384];
+
+	(void)state;
+	begin();
+	assert_int_equal(own_cell_share(&cell, &s), 0);
+	assert_int_equal(own_shared_detach(&s), 0);
+	replace(&cell, 1);
+	assert_int_equal(own_barrier(), 1);
+	assert_int_equal(own_reclaim_oldest(p, 2), 1);
+	assert_true(p[0].is_held);
+	assert_int_equal(p[0].holder.tid, 0);
+	assert_string_equal(p[0].holder.mode, "shared (detached)");
+	assert_string_equal(p[0].holder.object, "item");
+	dump(text, sizeof(text));
+	assert_non_null(strstr(text, " is held by a detached handle\n"));
+	own_shared_release(&s);
+	/* no scan has seen that so far */
+	assert_int_equal(own_reclaim_oldest(p, 2), 1);
+	assert_false(p[0].is_held);
+	assert_true(p[0].bytes > 0);
+	finish(2);
+}
+
+/* Somebody asks all the time, while two threads scan the batches of both. */
+static int
+act_flood(struct actor *a)
+{
+	uint32_t *running = a->arg;
+
+	count_afresh();
+	/* relaxed: the flag orders nothing */
+	while (own__load(running, OWN__RELAXED)) {
+		for (unsigned i = 0; i < 3 * BATCH / 2; i++)
+			replace(a->cell, i);
+		(void)own_reclaim(0);
+	}
+	return 0;
+}
+
+static void
+asking_disturbs_no_scan(void **state)
+{
+	uint64_t until = own_now_ns() + 200 * MS_NS, named = 0;
+	struct own_cell other;
+	struct own_shared s = { 0 };
+	struct own_pending p[4];
+	struct actor a, b;
+	uint32_t running = 1;
+
+	(void)state;
+	begin();
+	item_cell(&other, OWN_VERSIONED, 0, &ended);
+	assert_int_equal(own_cell_share(&cell, &s), 0);
+	actor_start(&a, &cell);
+	actor_start(&b, &other);
+	a.arg = b.arg = &running;
+	actor_begin(&a, act_flood);
+	actor_begin(&b, act_flood);
+	while (own_now_ns() < until) {
+		size_t n = own_reclaim_oldest(p, 4);
+
+		for (size_t i = 0; i < n; i++)
+			if (p[i].is_held && p[i].holder.tid == own_i_this->tid)
+				named++;
+		(void)own_barrier();
+		assert_int_equal(item_get(&s)->twin, 0);
+	}
+	own__store(&running, 0, OWN__RELAXED);
+	actor_end(&a);
+	actor_end(&b);
+	assert_true(named > 0);
+	own_shared_release(&s);
+	actor_stop(&a);
+	actor_stop(&b);
+	own_cell_destroy(&other);
+	own_cell_destroy(&cell);
+	assert_int_equal(own_barrier(), 0);
+	assert_int_equal(stats().pending_objects, 0);
+	assert_int_equal(stats().retired_objects, stats().freed_objects);
+}
+
 /* ---- set-up ---- */
 
 static void
@@ -615,6 +881,11 @@ static const struct CMUnitTest tests[] = {
 	TEST(fini_may_retire),
 	TEST(fini_of_a_chain_does_not_recurse),
 	TEST(limit_makes_each_retirement_scan_and_names_the_holder),
+	TEST(sleeper_holds_up_its_object_alone),
+	TEST(ages_are_told_apart),
+	TEST(batch_that_waits_for_a_scan_is_told),
+	TEST(detached_holder_is_told_without_a_name),
+	TEST(asking_disturbs_no_scan),
 	TEST(setup_is_for_before_the_first_use),
 	TEST(membarrier_is_done_without),
 	TEST(register_is_needed_once),

@@ -20,7 +20,7 @@
 #ifndef OWN_RECLAIM_H
 #define OWN_RECLAIM_H
 
-#include <own/base.h>
+#include <own/report.h>
 
 OWN_BEGIN_DECLS
 
@@ -51,8 +51,37 @@ struct own_reclaim_stats {
 	uint64_t pending_bytes;
 	uint64_t scans;
 	uint64_t membarriers;
+	uint64_t oldest_age_ns;		/* of what is pending, 0: nothing is */
 };
 OWN_API void own_reclaim_stats(struct own_reclaim_stats *ret);
+
+/* Something retired and not yet freed: an object that a scan found held, or
+ * what a batch has that was not scanned yet. */
+struct own_pending {
+	uint64_t age_ns;		/* since it was retired, about */
+	uint64_t bytes;			/* of the object; 0: of a batch, or
+					   of what a scan looks at just now */
+	int is_held;			/* still, by holder */
+	/* who holds it, how, and where that was taken; tid 0 if it is held by
+	 * a detached handle. Not held: whose batch it is in, tid 0 if that
+	 * thread has ended */
+	struct own_party holder;
+};
+
+/*
+ * own_reclaim_oldest - what is pending longest, and who holds it up
+ * @ret: filled with the first @pending_max, the oldest first; may be NULL for 0
+ *
+ * Retiring reads no clock, but for the first object of a batch: ages are those
+ * of batches, too old by up to the time that one took to fill, never too young.
+ * Of what a thread retired and others hold, four ages are told apart; more are
+ * made fewer by counting those that differ least, for their age, as old as the
+ * older one: what is held far longer than all else stands by itself. Never
+ * waits or allocates; async-signal-safe. Of what a scan looks at just now it
+ * knows the oldest object alone, if a slot holds it. Returns how many it
+ * filled.
+ */
+OWN_API size_t own_reclaim_oldest(struct own_pending *ret, size_t pending_max);
 
 /*
  * Above this many bytes that scans found held each retirement scans, and the
