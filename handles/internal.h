@@ -152,6 +152,8 @@ extern uint32_t own_i_fenced;		/* no membarrier: seq_cst instead */
 struct own_i_record *own_i_register(void);
 /* Stops the process if threads of its parent used the library. */
 void own_i_fork_check(void);
+/* Stops the process if another copy of the library is in use. */
+void own_i_copies_enter(void);
 
 static inline struct own_i_record *
 own_i_self(void)

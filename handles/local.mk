@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 libown_all_la_SOURCES += \
+	%D%/copies.c \
 	%D%/deadlock.c \
 	%D%/detach.c \
 	%D%/gate.c \

@@ -450,6 +450,7 @@ own_i_register(void)
 	struct own_i_record *self;
 
 	own_i_fork_check();
+	own_i_copies_enter();
 	if (setup_once())
 		return NULL;
 	self = record_reuse();

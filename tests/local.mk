@@ -27,6 +27,7 @@ unit_programs = \
 	%D%/test_access \
 	%D%/test_alloc \
 	%D%/test_cell \
+	%D%/test_copies \
 	%D%/test_deadlock \
 	%D%/test_faults \
 	%D%/test_fork \
@@ -56,6 +57,11 @@ TESTS += $(unit_programs)
 %C%_test_alloc_LDADD = $(unit_libs)
 %C%_test_cell_SOURCES = %D%/test_cell.c $(unit_support)
 %C%_test_cell_LDADD = $(unit_libs)
+%C%_test_copies_SOURCES = %D%/test_copies.c $(unit_support)
+# no symbol of the program's copy where an executable exports all it has, as
+# with clang's sanitizers
+%C%_test_copies_LDFLAGS = $(AM_LDFLAGS) -Wl,--exclude-libs,libown-all.a
+%C%_test_copies_LDADD = $(unit_libs) -ldl
 %C%_test_deadlock_SOURCES = %D%/test_deadlock.c $(unit_support)
 %C%_test_deadlock_LDADD = $(unit_libs)
 %C%_test_faults_SOURCES = %D%/test_faults.c %D%/map_support.h \
@@ -103,5 +109,28 @@ TESTS += $(unit_programs)
 %C%_test_when_LDADD = $(unit_libs)
 %C%_test_word_SOURCES = %D%/test_word.c $(unit_support)
 %C%_test_word_LDADD = $(unit_libs)
+
+# Plugins for test_copies: two have a copy of the library in them, two use the
+# shared one.
+check_LTLIBRARIES += \
+	%D%/copy_linked.la \
+	%D%/copy_linked_too.la \
+	%D%/copy_one.la \
+	%D%/copy_two.la
+copy_ldflags = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere \
+	-export-symbols-regex '^copy_'
+copy_linked_ldflags = $(copy_ldflags) -Wl,-rpath,$(abs_top_builddir)/.libs
+%C%_copy_linked_la_SOURCES = %D%/copy_plugin.c
+%C%_copy_linked_la_LDFLAGS = $(copy_linked_ldflags)
+%C%_copy_linked_la_LIBADD = $(own_la)
+%C%_copy_linked_too_la_SOURCES = %D%/copy_plugin.c
+%C%_copy_linked_too_la_LDFLAGS = $(copy_linked_ldflags)
+%C%_copy_linked_too_la_LIBADD = $(own_la)
+%C%_copy_one_la_SOURCES = %D%/copy_plugin.c
+%C%_copy_one_la_LDFLAGS = $(copy_ldflags)
+%C%_copy_one_la_LIBADD = libown-all.la $(URCU_LIBS)
+%C%_copy_two_la_SOURCES = %D%/copy_plugin.c
+%C%_copy_two_la_LDFLAGS = $(copy_ldflags)
+%C%_copy_two_la_LIBADD = libown-all.la $(URCU_LIBS)
 endif
 endif
