@@ -13,6 +13,9 @@
  *       record before it gives the mutex back, so the next finds no cycle.
  *   D4  A slot notes the word before the CAS that sets WRITER, and its kind
  *       says so only after it.
+ *   D5  A wait record stands while its thread sleeps and checks, and never
+ *       while it takes what it waited for: the next to take WRITER would be
+ *       waited for, by that record, by one who holds already.
  *
  * Edges: a waiter for WRITER to go waits for WRITER's owner; an owner that
  * drains waits for every slot that HOLDs or counts. Waiters wait for all of

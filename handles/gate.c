@@ -175,8 +175,8 @@ enter_counted(struct own_i_record *self, struct own_i_slot s, uint64_t *gate,
 		}
 		if (is_full(w, mode))
 			return -EOVERFLOW;
-		/* W1: acquire */
-		if (own__cas(gate, &w, w + one_of(mode), OWN__ACQUIRE))
+		/* W1: acquire; D5: release, the wait record went before */
+		if (own__cas(gate, &w, w + one_of(mode), OWN__ACQ_REL))
 			break;
 	}
 	return r;

@@ -57,6 +57,7 @@ struct own_i_wait {
 	uintptr_t word;
 	uint32_t kind;
 	uint32_t rounds;		/* private: slices slept so far */
+	uint32_t going;			/* private: between two slices */
 	uint64_t since_ns;		/* private */
 	const struct own_site *site;
 	uintptr_t container;

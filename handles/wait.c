@@ -127,34 +127,41 @@ own_i_unlock(uint32_t *lock)
 		own_i_futex_wake(lock, 1, OWN_I_FUTEX_ANY);
 }
 
-/* D4: the record stands, sequence odd, before the thread first sleeps. */
+/*
+ * D5: the record stands, sequence odd, before the thread first sleeps, and
+ * until a slice has ended. A thread that looks again, and may be granted what
+ * it waited for, has none.
+ */
 static void
 wait_begin(struct own_i_record *self, uint32_t kind,
 		const uint64_t *word, struct own_i_slot s)
 {
 	struct own_i_wait *wait = &self->wait;
-	/* relaxed: written by this thread alone */
-	uint64_t sequence = own__load(&wait->sequence, OWN__RELAXED);
+	uint64_t sequence;
 
-	if ((sequence & 1) && own__load(&wait->kind, OWN__RELAXED) == kind &&
-			own__load(&wait->word, OWN__RELAXED) == (uintptr_t)word)
-		return;
-	if (sequence & 1)
+	/* relaxed, all: written by this thread alone */
+	if (own__load(&wait->sequence, OWN__RELAXED) & 1)
 		own_i_wait_erase(self);
 	sequence = own__load(&wait->sequence, OWN__RELAXED);
-	/* own_conflict_last(): what comes of this wait counts from here on */
-	self->refusal.error = 0;
-	wait->rounds = 0;
-	wait->since_ns = own_i_slice_ns ? own_now_ns() : 0;
-	/* relaxed: published by the sequence; for reports */
-	own__store(&wait->site, own__load(&s.meta->site, OWN__RELAXED),
-			OWN__RELAXED);
-	own__store(&wait->container,
-			own__load(&s.meta->container, OWN__RELAXED),
-			OWN__RELAXED);
-	/* D2: release, after the store that ended the wait before */
-	own__store(&wait->kind, kind, OWN__RELEASE);
-	own__store(&wait->word, (uintptr_t)word, OWN__RELEASE);
+	if (!wait->going || own__load(&wait->kind, OWN__RELAXED) != kind ||
+			own__load(&wait->word, OWN__RELAXED) !=
+			(uintptr_t)word) {
+		wait->going = 1;
+		/* own_conflict_last(): what comes of this wait counts from
+		 * here on */
+		self->refusal.error = 0;
+		wait->rounds = 0;
+		wait->since_ns = own_i_slice_ns ? own_now_ns() : 0;
+		/* relaxed: published by the sequence; for reports */
+		own__store(&wait->site, own__load(&s.meta->site, OWN__RELAXED),
+				OWN__RELAXED);
+		own__store(&wait->container,
+				own__load(&s.meta->container, OWN__RELAXED),
+				OWN__RELAXED);
+		/* D2: release, after the store that ended the wait before */
+		own__store(&wait->kind, kind, OWN__RELEASE);
+		own__store(&wait->word, (uintptr_t)word, OWN__RELEASE);
+	}
 	/* D1: pairs with the loads of deadlock.c */
 	own__store(&wait->sequence, sequence + 1, OWN__RELEASE);
 }
@@ -173,6 +180,7 @@ own_i_wait_erase(struct own_i_record *self)
 void
 own_i_wait_end(struct own_i_record *self)
 {
+	self->wait.going = 0;
 	/* relaxed: written by this thread alone */
 	if (own__load(&self->wait.sequence, OWN__RELAXED) & 1)
 		own_i_wait_erase(self);
@@ -196,15 +204,15 @@ own_i_wait(struct own_i_record *self, uint32_t kind,
 	}
 	r = own_i_futex_wait(address, seen, bitset,
 			slice < deadline_ns ? slice : deadline_ns);
-	if (r != -ETIMEDOUT)
-		return 0;
-	wait->rounds++;
-	if (own_i_slice_ns == 0)
-		return 0;
-	if (own_i_deadlock_check(self))
-		return -EDEADLK;
-	/* 1 + 2 + ... + 128 + 6 * 128 ms: about a second, told once */
-	if (wait->rounds == 14)
-		own_i_stall_wait(self);
+	if (r == -ETIMEDOUT) {
+		wait->rounds++;
+		if (own_i_slice_ns && own_i_deadlock_check(self))
+			return -EDEADLK;
+		/* 1 + 2 + ... + 128 + 6 * 128 ms: about a second, told once */
+		if (own_i_slice_ns && wait->rounds == 14)
+			own_i_stall_wait(self);
+	}
+	if (!own__bug(OWN_BUG_WAIT_STAYS))
+		own_i_wait_erase(self);
 	return 0;
 }

@@ -99,8 +99,9 @@ again:
 		if (!(w & OWN__WRITER) || admitted) {
 			if ((w & OWN__COUNT_MASK) == OWN__COUNT_MASK)
 				return -EOVERFLOW;
-			/* W1: acquire, pairs with own_i_word_unwriter() */
-			if (!own__cas(word, &w, counted(w), OWN__ACQUIRE))
+			/* W1: acquire, pairs with own_i_word_unwriter(); D5:
+			 * release, the wait record went before */
+			if (!own__cas(word, &w, counted(w), OWN__ACQ_REL))
 				goto again;
 			own_i_slot_kind(s, OWN__HOW_COUNTED);
 			return 0;

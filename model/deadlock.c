@@ -161,6 +161,24 @@ freed(unsigned me)
 	own_unique_release(&u);
 }
 
+/* A reader that waited and has been let in, and the claimer that comes next. */
+static void
+granted(unsigned me)
+{
+	struct own_shared s = { NULL, 0 };
+	struct own_unique u = { NULL, 0 };
+
+	if (me == 0) {
+		victims += own_cell_share(cell, &s) != 0;
+		own_shared_release(&s);
+		return;
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		victims += own_cell_claim(cell, &u) != 0;
+		own_unique_release(&u);
+	}
+}
+
 /* ---- cells, an entry, and the whole of its map ---- */
 
 static void
@@ -281,6 +299,9 @@ const struct own_m_scenario own_m_deadlock_scenarios[] = {
 	  .timeouts = 1 },
 	{ .name = "deadlock/freed", .threads = 2, .setup = begin_exclusive,
 	  .thread = freed, .finish = end_ordered, .preemptions = 3,
+	  .timeouts = 1 },
+	{ .name = "deadlock/granted", .threads = 2, .setup = begin_exclusive,
+	  .thread = granted, .finish = end_ordered, .preemptions = 3,
 	  .timeouts = 1 },
 	{ .name = "deadlock/entry_and_cell", .threads = 2,
 	  .setup = begin_map, .thread = entry_and_cell,

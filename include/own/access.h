@@ -110,6 +110,7 @@ int own_m_cas(void *p, unsigned size, void *expected, uint64_t desired,
 	X(NO_WRITER)		/* replace does not take WRITER */	\
 	X(ONE_COLLECT)		/* deadlock check believes its first look */ \
 	X(FREED_SLOT)		/* and its second look takes how alone */ \
+	X(WAIT_STAYS)		/* a wait record stands while it is granted */ \
 	X(VICTIM_STAYS)		/* victim leaves its wait record standing */ \
 	X(NO_MUTEX)		/* deadlock checks run side by side */	\
 	X(WORD_AFTER_CLEAR)	/* release reads the word after the slot */ \
