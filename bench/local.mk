@@ -1,5 +1,22 @@
 # SPDX-License-Identifier: MIT
 #
+# It looks at waits from within, and needs no Google Benchmark.
+if !MODEL
+check_PROGRAMS += %D%/waiting
+TESTS += %D%/waiting
+%C%_waiting_SOURCES = \
+	%D%/hist.h \
+	%D%/waiting.c \
+	%D%/waiting.h \
+	%D%/waiting_found.c \
+	%D%/waiting_late.c \
+	%D%/waiting_past.c \
+	%D%/waiting_places.c \
+	%D%/waiting_places.h \
+	%D%/waiting_unnoted.c
+%C%_waiting_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=own_i_wait
+endif
+
 # Google Benchmark's flags reach shim.cc only: the rest is C.
 if BENCH
 if !MODEL
