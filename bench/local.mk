@@ -68,6 +68,8 @@ endif
 
 EXTRA_DIST += \
 	%D%/README.md \
+	%D%/figures.awk \
+	%D%/figures.gp \
 	%D%/peers/rust/Cargo.toml \
 	%D%/peers/rust/peers.rs \
 	%D%/tables.awk

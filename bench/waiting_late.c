@@ -103,7 +103,7 @@ asker(void *arg)
 static void
 run(unsigned others_n)
 {
-	uint64_t span_ns = smoke ? 100000000 : 4 * SECOND_NS;
+	uint64_t span_ns = smoke ? 100000000 : 6 * SECOND_NS;
 	char where[32];
 	pthread_t thread;
 

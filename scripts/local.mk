@@ -8,6 +8,7 @@ EXTRA_DIST += \
 	%D%/check-install \
 	%D%/check-rules \
 	%D%/demo \
+	%D%/figures \
 	%D%/fresh-test \
 	%D%/run-check \
 	%D%/seeded-bugs \
