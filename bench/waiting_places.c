@@ -6,7 +6,7 @@
  *   null     OWN_HERE is NULL: nothing is loaded, NULL is stored
  *   unnoted  and nothing is stored either (waiting_unnoted.c)
  *
- * One thread, on one core; the loops take turns.
+ * One thread, on one core, by its processor time; the loops take turns.
  */
 #include <sched.h>
 #include "bench/waiting_places.h"
@@ -52,12 +52,12 @@ part_places(void)
 	places_share(&read, 100000);
 	for (unsigned round = 0; round <= ROUNDS; round++)
 		for (unsigned i = 0; i < LOOPS_N; i++) {
-			from_ns = own_now_ns();
+			from_ns = cpu_now_ns();
 			loops[i].loop(i < LOOPS_N / 2 ? &read : &written, n);
 			/* the first one warms up */
 			if (round)
 				line("places", loops[i].subject, loops[i].how,
-						"ns", (double)(own_now_ns() -
+						"ns", (double)(cpu_now_ns() -
 						from_ns) / n);
 		}
 	own_cell_destroy(&written);
