@@ -6,10 +6,7 @@
  * gate: IX counted for an entry, X for the whole. Its handle says what it is;
  * to end it, a slot is made of that, which no other thread sees.
  */
-#include <stddef.h>
-
 #include "handles/internal.h"
-#include <own/cell.h>
 
 /* In the handle's SLOT bits: the kind it had, and whether it is of a map. */
 #define IS_ENTRY	UINT64_C(0x10)
@@ -27,6 +24,7 @@ own__unique_detach(void *object, uint64_t how, uint64_t *ret_how)
 {
 	static const char verb[] = "own_unique_detach";
 	uint64_t kind = how & OWN__HOW_KIND, *word, *gate;
+	struct own__header *header;
 	struct own_i_slot s;
 	uintptr_t container;
 	int entry, r;
@@ -56,9 +54,17 @@ own__unique_detach(void *object, uint64_t how, uint64_t *ret_how)
 				return r;
 			}
 		}
+		header = (struct own__header *)word;
+		if (kind == OWN__HOW_DRAFT) {
+			/* relaxed: of WRITER's owner; no handle of a version
+			 * is counted at the gate and looks here */
+			own__store(&own_i_prefix(header)->gate,
+					(uint64_t *)s.meta->draft,
+					OWN__RELAXED);
+			header = s.meta->draft;
+		}
 		/* relaxed: as detach_gate() in handle.c */
-		own__store(&own_i_prefix((struct own__header *)word)->gate,
-				gate, OWN__RELAXED);
+		own__store(&own_i_prefix(header)->gate, gate, OWN__RELAXED);
 		/* release: after the count, as own_i_gate_upgraded() */
 		own__store(&s.meta->container, (uintptr_t)gate | OWN_I_MAP,
 				OWN__RELEASE);
@@ -67,8 +73,20 @@ own__unique_detach(void *object, uint64_t how, uint64_t *ret_how)
 	return 0;
 }
 
+int
+own_i_is_map(uint64_t how)
+{
+	uint64_t kind = how & OWN__HOW_KIND;
+
+	return kind == OWN__HOW_DETACHED ?
+		(how & OWN__HOW_SLOT) == OWN__DETACHED_WHOLE
+		: kind == OWN__HOW_DETACHED_UNIQUE ?
+		(how & KIND_HAD) << 12 == OWN__HOW_WHOLE
+		: kind == OWN__HOW_WHOLE;
+}
+
 struct own_i_slot
-own_i_detached_slot(void *object, uint64_t how, struct own_i_lone_slot *lone)
+own_i_detached_slot(uint64_t how, struct own_i_lone_slot *lone)
 {
 	uint64_t *gate, *word = own_i_how_word(how);
 	uint64_t kind = (how & KIND_HAD) << 12;
@@ -82,15 +100,19 @@ own_i_detached_slot(void *object, uint64_t how, struct own_i_lone_slot *lone)
 	if (kind == OWN__HOW_WHOLE) {
 		lone->slot.container = (uintptr_t)word | OWN_I_MAP | OWN_I_X;
 	} else if (how & IS_ENTRY) {
-		/* relaxed: set before this handle left its thread */
+		/* relaxed, both: set before this handle left its thread */
 		entry = (struct own__header *)word;
 		gate = own__load(&own_i_prefix(entry)->gate, OWN__RELAXED);
+		if (kind == OWN__HOW_DRAFT) {
+			entry = (struct own__header *)gate;
+			lone->slot.draft = entry;
+			gate = own__load(&own_i_prefix(entry)->gate,
+					OWN__RELAXED);
+		}
 		lone->slot.container = (uintptr_t)gate | OWN_I_MAP |
 			OWN_I_IX | OWN_I_GATED;
 		if (kind == OWN__HOW_UNIQUE)
 			lone->slot.how = OWN__HOW_GATED;
-		if (kind == OWN__HOW_DRAFT)
-			lone->slot.draft = own_i_header(object);
 	} else {
 		lone->slot.container = (uintptr_t)word -
 			offsetof(struct own_cell, word);
@@ -117,6 +139,8 @@ own_i_detached_shared(struct own_i_slot s)
 			own_i_gate_leave(OWN_I_GATE(container), OWN_I_IS);
 		else
 			flags = OWN__DETACHED_GATED;
+	} else if (own_i_is_cells(word, container)) {
+		flags = OWN__DETACHED_CELL;
 	}
 	return OWN__HOW_DETACHED | (uint64_t)(uintptr_t)word << 16 | flags;
 }

@@ -39,7 +39,7 @@ detached_end(uint64_t how)
 		own_i_gate_leave(word, OWN_I_S);
 		return;
 	}
-	if (how & OWN__HOW_SLOT)
+	if ((how & OWN__HOW_SLOT) == OWN__DETACHED_GATED)
 		/* relaxed: set before this handle left its thread; every
 		 * detach stores the same (own__shared_detach) */
 		gate = own__load(gate_of(word), OWN__RELAXED);
@@ -92,8 +92,8 @@ own__shared_end(const void *object, uint64_t how)
 
 /* The slot of a unique handle; of a detached one, one made for it. */
 static struct own_i_slot
-unique_slot(void *object, uint64_t how, const char *verb,
-		struct own_i_lone_slot *lone, struct own_i_record **ret_self)
+unique_slot(uint64_t how, const char *verb, struct own_i_lone_slot *lone,
+		struct own_i_record **ret_self)
 {
 	if ((how & OWN__HOW_KIND) != OWN__HOW_DETACHED_UNIQUE) {
 		*ret_self = own_i_self_or_fault(verb, how);
@@ -103,7 +103,7 @@ unique_slot(void *object, uint64_t how, const char *verb,
 	own_require(*ret_self, "a detached unique handle is ended by a thread "
 			"for whose record there is no memory: "
 			"own_thread_register() ahead", NULL);
-	return own_i_detached_slot(object, how, lone);
+	return own_i_detached_slot(how, lone);
 }
 
 void
@@ -114,12 +114,13 @@ own__unique_end(void *object, uint64_t how)
 	struct own_i_record *self;
 	struct own_i_slot s;
 
+	(void)object;
 	own_i_fork_check();
 	if ((how & OWN__HOW_KIND) == OWN__HOW_OWNED) {
-		own_i_object_end(object);
+		own_i_object_end(own_i_owned(how));
 		return;
 	}
-	s = unique_slot(object, how, verb, &lone, &self);
+	s = unique_slot(how, verb, &lone, &self);
 	switch (own_i_slot_how(s) & OWN__HOW_KIND) {
 	case OWN__HOW_UNIQUE:
 		/* the word first: a slot that no longer says UNIQUE while
@@ -159,7 +160,7 @@ own__unique_commit(void *object, uint64_t how)
 	own_require((how & OWN__HOW_KIND) != OWN__HOW_OWNED,
 			"own_unique_commit: an owned object has nowhere to "
 			"commit to", NULL);
-	s = unique_slot(object, how, verb, &lone, &self);
+	s = unique_slot(how, verb, &lone, &self);
 	kind = own_i_slot_how(s) & OWN__HOW_KIND;
 	if (kind != OWN__HOW_DRAFT && kind != OWN__HOW_MADE) {
 		own__unique_end(object, how);
@@ -203,11 +204,11 @@ clone_slot(struct own_i_record *self, struct own_i_slot s, uint64_t *word,
 
 /* Whether the word that a slot holds is a version's, which DEAD guards. */
 static int
-is_version(const void *object, const uint64_t *word, uintptr_t container)
+is_version(const uint64_t *word, uintptr_t container)
 {
 	if (container & OWN_I_MAP)
 		return own_i_map_versioned(OWN_I_GATE(container));
-	return word == &own_i_header(object)->word;
+	return !own_i_is_cells(word, container);
 }
 
 static int
@@ -219,7 +220,7 @@ clone_detached(uint64_t how)
 	if ((how & OWN__HOW_SLOT) == OWN__DETACHED_WHOLE)
 		return own_i_gate_count(word, OWN_I_S);
 	r = own_i_word_count(word);
-	if (r || !(how & OWN__HOW_SLOT))
+	if (r || (how & OWN__HOW_SLOT) != OWN__DETACHED_GATED)
 		return r;
 	/* relaxed: as in detached_end() */
 	gate = own__load(gate_of(word), OWN__RELAXED);
@@ -272,8 +273,7 @@ own__shared_clone(const void *object, uint64_t how,
 			return gated;
 	}
 	if (kind == OWN__HOW_HOLD && !gated) {
-		r = clone_slot(self, s, word, is_version(object, word,
-				container));
+		r = clone_slot(self, s, word, is_version(word, container));
 	} else {
 		r = own_i_word_count(word);
 		if (!r) {
@@ -290,7 +290,7 @@ own__shared_clone(const void *object, uint64_t how,
 
 /*
  * An entry under OWN_EXCLUSIVE goes on barring claim_all by the gate's count;
- * a version does not bar it. *ret: whether it is counted.
+ * a version does not bar it. *ret: OWN__DETACHED_*.
  */
 static int
 detach_gate(struct own_i_slot s, uint64_t *word, unsigned *ret)
@@ -299,7 +299,7 @@ detach_gate(struct own_i_slot s, uint64_t *word, unsigned *ret)
 	uint64_t *gate = OWN_I_GATE(container);
 	int r;
 
-	*ret = 0;
+	*ret = own_i_is_cells(word, container) ? OWN__DETACHED_CELL : 0;
 	if (!(container & OWN_I_MAP) || (own_i_slot_how(s) & OWN__HOW_KIND) ==
 			OWN__HOW_WHOLE || own_i_map_versioned(gate))
 		return 0;
@@ -317,7 +317,7 @@ own__shared_detach(const void *object, uint64_t how, uint64_t *ret_how)
 	static const char verb[] = "own_shared_detach";
 	struct own_i_record *self;
 	struct own_i_slot s;
-	unsigned counts;
+	unsigned flags;
 	uint64_t *word;
 	int r;
 
@@ -329,7 +329,7 @@ own__shared_detach(const void *object, uint64_t how, uint64_t *ret_how)
 	self = own_i_self_or_fault(verb, how);
 	s = own_i_slot_of(self, how, verb);
 	word = own_i_slot_word(s);
-	r = detach_gate(s, word, &counts);
+	r = detach_gate(s, word, &flags);
 	if (r)
 		return r;
 	switch (how & OWN__HOW_KIND) {
@@ -342,7 +342,7 @@ own__shared_detach(const void *object, uint64_t how, uint64_t *ret_how)
 		/* V2: the count, then the slot */
 		r = own_i_word_count(word);
 		if (r) {
-			if (counts)
+			if (flags == OWN__DETACHED_GATED)
 				own_i_gate_leave(OWN_I_GATE(
 						own_i_slot_container(s)),
 						OWN_I_IS);
@@ -357,13 +357,13 @@ own__shared_detach(const void *object, uint64_t how, uint64_t *ret_how)
 		own_require(own_i_slot_container(s) & OWN_I_S,
 				"own_shared_detach: not a shared handle", NULL);
 		/* what is counted at the gate stays there */
-		counts = OWN__DETACHED_WHOLE;
+		flags = OWN__DETACHED_WHOLE;
 		own_i_slot_free(s);
 		break;
 	default:
 		own__fault_handle(verb, ": not a shared handle", how, NULL);
 	}
-	*ret_how = OWN__HOW_DETACHED | (uint64_t)(uintptr_t)word << 16 | counts;
+	*ret_how = OWN__HOW_DETACHED | (uint64_t)(uintptr_t)word << 16 | flags;
 	return 0;
 }
 
@@ -382,7 +382,8 @@ own__unique_downgrade(void *object, uint64_t how, const struct own_site *site,
 	own_require((how & OWN__HOW_KIND) != OWN__HOW_OWNED,
 			"own_unique_downgrade: an owned object has no readers",
 			site);
-	s = unique_slot(object, how, verb, &lone, &self);
+	s = unique_slot(how, verb, &lone, &self);
+	object = own_i_slot_whole(s);
 	kind = own_i_slot_how(s) & OWN__HOW_KIND;
 	/* relaxed: for reports */
 	own__store(&s.meta->site, site, OWN__RELAXED);
@@ -411,14 +412,30 @@ own__unique_downgrade(void *object, uint64_t how, const struct own_site *site,
 	*ret_how = detached ? own_i_detached_shared(s) : own_i_slot_how(s);
 }
 
-/* The same object by the same slot, unique from now on. */
+/* From the whole object to the whole object; in place by the same slot. */
 static int
-upgraded(const void *object, struct own_i_slot s, const struct own_site *site,
-		void **ret, uint64_t *ret_how)
+upgrade_try(struct own_i_record *self, struct own_i_slot s, void *whole,
+		const struct own_site *site, void **ret, uint64_t *ret_how)
 {
+	uint64_t *word = own_i_slot_word(s);
+	uintptr_t container = own_i_slot_container(s);
+	int r;
+
+	if ((own_i_slot_how(s) & OWN__HOW_KIND) == OWN__HOW_WHOLE)
+		r = own_i_gate_upgrade_all_try(self, s);
+	else if (container & OWN_I_MAP)
+		return own_i_map_upgrade_try(self, s, whole, site, ret,
+				ret_how);
+	else if (is_version(word, container))
+		return own_i_cell_upgrade_try(self, s, whole, site, ret,
+				ret_how);
+	else
+		r = own_i_word_upgrade_try(self, s, word);
+	if (r)
+		return r;
 	/* relaxed: for reports */
 	own__store(&s.meta->site, site, OWN__RELAXED);
-	*ret = (void *)(uintptr_t)object;
+	*ret = whole;
 	*ret_how = own_i_slot_how(s);
 	return 0;
 }
@@ -428,47 +445,47 @@ own__shared_upgrade_try(const void *object, uint64_t how,
 		const struct own_site *site, void **ret, uint64_t *ret_how)
 {
 	static const char verb[] = "own_shared_upgrade_try";
+	uint64_t kind = how & OWN__HOW_KIND;
 	struct own_i_record *self;
 	struct own_i_slot s;
-	uint64_t *word;
+	uintptr_t at;
+	void *whole;
 	int r;
 
 	own_require(object, "own_shared_upgrade_try: empty handle", site);
-	if ((how & OWN__HOW_KIND) == OWN__HOW_DETACHED ||
-			(how & OWN__HOW_KIND) == OWN__HOW_PUBLISHED)
+	if (kind == OWN__HOW_DETACHED || kind == OWN__HOW_PUBLISHED)
 		return -EINVAL;
 	self = own_i_self_or_fault(verb, how);
 	s = own_i_slot_of(self, how, verb);
-	if ((how & OWN__HOW_KIND) == OWN__HOW_WHOLE) {
-		own_require(own_i_slot_container(s) & OWN_I_S,
-				"own_shared_upgrade_try: not a shared handle",
-				site);
-		r = own_i_gate_upgrade_all_try(self, s);
-		return r ? r : upgraded(object, s, site, ret, ret_how);
-	}
-	if (own_i_slot_container(s) & OWN_I_MAP)
-		return own_i_map_upgrade_try(self, s, object, site, ret,
-				ret_how);
-	word = own_i_slot_word(s);
-	if (word == &own_i_header(object)->word)
-		return own_i_cell_upgrade_try(self, s, object, site, ret,
-				ret_how);
-	r = own_i_word_upgrade_try(self, s, word);
-	return r ? r : upgraded(object, s, site, ret, ret_how);
+	own_require((OWN_I_KIND(kind) & OWN_I_READS) ||
+			(kind == OWN__HOW_WHOLE &&
+			 (own_i_slot_container(s) & OWN_I_S)),
+			"own_shared_upgrade_try: not a shared handle", site);
+	whole = own_i_slot_whole(s);
+	/* where the part is; there is another one in a draft, but not of what
+	 * lies outside */
+	at = (uintptr_t)object - (uintptr_t)whole;
+	if (at && kind != OWN__HOW_WHOLE && at >= own__size(whole) &&
+			is_version(own_i_slot_word(s),
+				own_i_slot_container(s)))
+		return -EINVAL;
+	r = upgrade_try(self, s, whole, site, ret, ret_how);
+	if (!r)
+		*ret = (void *)((uintptr_t)*ret + at);
+	return r;
 }
 
 void
 own__expect(const void *object, uint64_t how, const struct own_type *type)
 {
-	uint64_t kind = how & OWN__HOW_KIND;
+	const void *whole;
 
 	own_require(object, "empty handle used", NULL);
-	if (type)
-		own_require(!own_i_type_differs(own_i_type(own_i_header(
-				object)), type),
-				"handle used as another type", NULL);
-	if (OWN_I_KIND(kind) & OWN_I_SLOTLESS)
+	whole = own_i_whole_of(how, "get or edit");
+	if (!type)
 		return;
-	(void)own_i_slot_of(own_i_self_or_fault("get or edit", how), how,
-			"get or edit");
+	own_require(!own_i_type_differs(own_i_type(own_i_header(whole)), type),
+			"handle used as another type", NULL);
+	own_require(object == whole, "handle of a part used as the whole",
+			NULL);
 }

@@ -8,6 +8,8 @@
 #ifndef OWN_INTERNAL_H
 #define OWN_INTERNAL_H
 
+#include <stddef.h>
+
 #include <own/own.h>
 
 #ifdef OWN_MODEL
@@ -167,6 +169,8 @@ struct own_i_slot own_i_slot_at(struct own_i_record *self, unsigned number);
 /* The slot of a handle; a stale or foreign handle stops the process. */
 struct own_i_slot own_i_slot_of(struct own_i_record *self, uint64_t how,
 		const char *verb);
+/* Whether the handle is one of this thread that stands. */
+int own_i_slot_is(struct own_i_record *self, uint64_t how);
 /* Any slot of this thread on the word but @except, of the given kind set. */
 #define OWN_I_KIND(kind)	(1u << ((kind) >> 12))
 #define OWN_I_SLOTLESS		(OWN_I_KIND(OWN__HOW_DETACHED) |	\
@@ -580,7 +584,8 @@ own_i_object_flags(const struct own__header *header)
 /* Before the header of a map's entry; a byte key stands after the payload. */
 struct own_i_prefix {
 	uint64_t *gate;			/* shared: set by a detach, for its
-					   release */
+					   release; whose draft is detached:
+					   that draft, which has the gate */
 	uint64_t key;			/* the number, or the key's size */
 };
 
@@ -615,6 +620,39 @@ own_i_how_word(uint64_t how)
 	return (uint64_t *)(uintptr_t)(how >> 16);
 }
 
+/* The payload of an owned or published handle. */
+static inline void *
+own_i_owned(uint64_t how)
+{
+	return own_i_payload((struct own__header *)own_i_how_word(how));
+}
+
+/* ---- project.c ---- */
+
+/* Whether the word that was borrowed from a container is the word of a cell,
+ * and not of an object. */
+static inline int
+own_i_is_cells(const uint64_t *word, uintptr_t container)
+{
+	return !(container & OWN_I_MAP) && (uintptr_t)word == container +
+		offsetof(struct own_cell, word);
+}
+
+static inline void *
+own_i_cells_payload(uint64_t *word)
+{
+	struct own_cell *cell = (struct own_cell *)((uintptr_t)word -
+			offsetof(struct own_cell, word));
+
+	/* relaxed: does not change while a handle on this word stands */
+	return own__load(&cell->current, OWN__RELAXED);
+}
+
+/* The payload that a handle holds, whatever part of it it names; of a whole
+ * map the map. verb: of reports of handles that are not this thread's */
+void *own_i_whole_of(uint64_t how, const char *verb);
+void *own_i_slot_whole(struct own_i_slot s);
+
 /* ---- handle.c ---- */
 
 /* This thread's record; stops the process if it has none, or is a child of
@@ -631,8 +669,10 @@ struct own_i_lone_slot {
 	uintptr_t object;
 	struct own__slot slot;
 };
-struct own_i_slot own_i_detached_slot(void *object, uint64_t how,
+struct own_i_slot own_i_detached_slot(uint64_t how,
 		struct own_i_lone_slot *lone);
+/* Whether a handle is of a whole map. */
+int own_i_is_map(uint64_t how);
 uint64_t own_i_detached_shared(struct own_i_slot s);
 void own_i_whole_downgrade(struct own_i_record *self, struct own_i_slot s,
 		const struct own_site *site);

@@ -9,6 +9,7 @@ libown_all_la_SOURCES += \
 	%D%/internal.h \
 	%D%/object.c \
 	%D%/order.c \
+	%D%/project.c \
 	%D%/published.c \
 	%D%/report-internal.h \
 	%D%/report.c \

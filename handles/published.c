@@ -26,7 +26,7 @@ own__unique_publish(void *object, uint64_t how, const struct own_site *site,
 				": a borrowed handle, not an owned one", how,
 				site);
 	own_i_fork_check();
-	header = own_i_header(object);
+	header = own_i_header(own_i_owned(how));
 	/* relaxed: the caller's own object; it stays DEAD if it was in a map */
 	own__store(&header->word, (own__load(&header->word, OWN__RELAXED) &
 			OWN__DEAD) | OWN__COUNT_ONE, OWN__RELAXED);
@@ -93,14 +93,13 @@ own__shared_make_mine(const void *object, uint64_t how, uint64_t *ret_how,
 {
 	static const char verb[] = "own_shared_make_mine";
 	uint64_t kind = how & OWN__HOW_KIND;
-	struct own__header *header;
-	void *to;
+	void *whole, *to;
 
 	own_require(object, "own_shared_make_mine: empty handle", NULL);
 	*r = -EINVAL;
-	if (kind == OWN__HOW_WHOLE || (kind == OWN__HOW_DETACHED &&
-			(how & OWN__HOW_SLOT) == OWN__DETACHED_WHOLE))
+	if (own_i_is_map(how))
 		return NULL;
+	whole = own_i_whole_of(how, verb);
 	if (kind == OWN__HOW_PUBLISHED) {
 		/* what is refused is copied: no report */
 		if ((own__load(own_i_how_word(how), OWN__ACQUIRE) &
@@ -108,19 +107,17 @@ own__shared_make_mine(const void *object, uint64_t how, uint64_t *ret_how,
 				!own_i_published_reclaim_try(how, NULL,
 					ret_how)) {
 			*r = 0;
-			return (void *)(uintptr_t)object;
+			return whole;
 		}
 	} else if (kind != OWN__HOW_DETACHED) {
-		(void)own_i_slot_of(own_i_self_or_fault(verb, how), how, verb);
 		if (!(OWN_I_KIND(kind) & OWN_I_READS))
 			own__fault_handle(verb, ": not a shared handle", how,
 					NULL);
 	}
-	header = own_i_header(object);
-	to = own__new(own_i_type(header), own__size(object), r);
+	to = own__new(own_i_type(own_i_header(whole)), own__size(whole), r);
 	if (!to)
 		return NULL;
-	*r = own_i_object_copy(to, (void *)(uintptr_t)object);
+	*r = own_i_object_copy(to, whole);
 	if (*r)
 		return NULL;
 	own__shared_end(object, how);

@@ -532,6 +532,19 @@ own_i_slot_take_more(struct own_i_record *self, struct own_i_slot *ret)
 	}
 }
 
+int
+own_i_slot_is(struct own_i_record *self, uint64_t how)
+{
+	struct own_i_slot s;
+
+	if (!self || ((how >> 16) & (RECORDS_MAX - 1)) != self->id)
+		return 0;
+	s = own_i_slot_at(self, how & OWN__HOW_SLOT);
+	/* relaxed: this thread's own slot */
+	return own_i_slot_how(s) == how &&
+		own__load(s.object, OWN__RELAXED) != 0;
+}
+
 struct own_i_slot
 own_i_slot_of(struct own_i_record *self, uint64_t how, const char *verb)
 {

@@ -421,6 +421,7 @@ own__cell_replace(struct own_cell *cell, uint64_t deadline_ns,
 				"own_cell_replace",
 				": a borrowed handle, not an owned one", how,
 				site);
+	object = own_i_owned(how);
 	if (!self)
 		return -ENOMEM;
 	require_live(cell, site);
@@ -457,7 +458,7 @@ own__cell_peek(struct own_cell *cell, uint64_t deadline_ns, own_peek_fn fn,
 
 	if (r)
 		return r;
-	r = fn(seen.object, own_size(&seen), arg);
+	r = fn(seen.object, own__size(seen.object), arg);
 	own_shared_release(&seen);
 	return r;
 }
@@ -493,22 +494,27 @@ int
 own_cell_init(struct own_cell *cell, const struct own_type *type,
 		uint32_t policy, const char *name, struct own_unique *initial)
 {
+	struct own__header *header;
+
 	if (policy != OWN_EXCLUSIVE && policy != OWN_VERSIONED)
 		return -EINVAL;
-	if (initial && (!initial->object ||
-			(initial->how & OWN__HOW_KIND) != OWN__HOW_OWNED ||
-			own_i_type_differs(own_i_type(own_i_header(
-				initial->object)), type) ||
-			/* relaxed: the caller owns it */
-			(own__load(&own_i_header(initial->object)->word,
-				OWN__RELAXED) & OWN__DEAD)))
-		return -EINVAL;
+	if (initial) {
+		if (!initial->object || (initial->how & OWN__HOW_KIND) !=
+				OWN__HOW_OWNED)
+			return -EINVAL;
+		header = own_i_header(own_i_owned(initial->how));
+		/* relaxed: the caller owns it */
+		if (own_i_type_differs(own_i_type(header), type) ||
+				(own__load(&header->word, OWN__RELAXED) &
+				 OWN__DEAD))
+			return -EINVAL;
+	}
 	*cell = (struct own_cell) {
 		.word = OWN__BIASED, .type = type, .name = name,
 		.policy = policy, .state = OWN__CELL_LIVE,
 	};
 	if (initial) {
-		cell->current = initial->object;
+		cell->current = own_i_owned(initial->how);
 		initial->object = NULL;
 		initial->how = 0;
 	}

@@ -679,6 +679,7 @@ own__map_put(struct own_map *map, struct own_bytes key, uint64_t deadline_ns,
 {
 	struct own_i_record *self;
 	struct own__header *by;
+	void *object;
 	int r = begin(map, key, site, &self);
 
 	own_require(u->object, "empty handle given to a map", site);
@@ -688,20 +689,21 @@ own__map_put(struct own_map *map, struct own_bytes key, uint64_t deadline_ns,
 				u->how, site);
 	if (r)
 		return r;
-	if (own_i_type_differs(own_i_type(own_i_header(u->object)),
+	object = own_i_owned(u->how);
+	if (own_i_type_differs(own_i_type(own_i_header(object)),
 			map->whole.type))
 		return -EINVAL;
-	by = entry_for(map, key, u->object, &r);
+	by = entry_for(map, key, object, &r);
 	if (!by)
 		return r;
 	do
 		r = put_once(map, self, key, deadline_ns, site, how, by);
 	while (r == LOOK_AGAIN);
-	if (own_i_payload(by) != u->object) {
+	if (own_i_payload(by) != object) {
 		if (r)
 			own_i_object_discard(own_i_payload(by));
 		else
-			husk_end(self, u->object);
+			husk_end(self, object);
 	}
 	if (r)
 		return r;
@@ -829,7 +831,7 @@ own__map_peek(struct own_map *map, struct own_bytes key, uint64_t deadline_ns,
 
 	if (r)
 		return r;
-	r = fn(seen.object, own_size(&seen), arg);
+	r = fn(seen.object, own__size(seen.object), arg);
 	own_shared_release(&seen);
 	return r;
 }
@@ -843,8 +845,8 @@ own__map_read(struct own_map *map, struct own_bytes key, uint64_t deadline_ns,
 
 	if (r)
 		return r;
-	if (own_size(&seen) <= size_bytes)
-		memcpy(buffer, seen.object, own_size(&seen));
+	if (own__size(seen.object) <= size_bytes)
+		memcpy(buffer, seen.object, own__size(seen.object));
 	else
 		r = -EOVERFLOW;
 	own_shared_release(&seen);

@@ -39,6 +39,7 @@
 	X(PUBLISH, "publish") X(RECLAIM, "reclaim")			\
 	X(RECLAIM_BUSY, "reclaim -EBUSY") X(MINE, "make mine")		\
 	X(MINE_SAME, "mine in place") X(COMMIT, "commit")		\
+	X(PROJECT, "project")						\
 	X(REPLACE, "cell_replace") X(PUT, "map_put") X(POST, "post")	\
 	X(FETCH, "fetch")						\
 	X(BUSY, "-EBUSY") X(TIMEDOUT, "-ETIMEDOUT")
@@ -227,19 +228,23 @@ fetch(struct stress_thread *t, struct hand *h)
 static void
 look(struct stress_thread *t, const struct hand *h)
 {
-	const struct thing *thing = thing_get(&h->s);
+	const struct thing *thing = own_shared_whole(&h->s);
+	const void *named = own_shared_get(&h->s);
 
 	stress_op(t, K_LOOK);
 	if (thing->alive != ALIVE)
 		stress_fail(t, "reads an object that has ended");
 	if (thing->n != thing->twin)
 		stress_fail(t, "reads an object in change");
+	if (named != thing && named != &thing->twin)
+		stress_fail(t, "names a part that is none");
 }
 
 static void
 edit(struct stress_thread *t, const struct hand *h)
 {
-	struct thing *thing = thing_edit(&h->u);
+	struct thing *thing = own_unique_whole(&h->u);
+	void *named = own_unique_edit(&h->u);
 
 	stress_op(t, K_EDIT);
 	if (thing->alive != ALIVE)
@@ -249,6 +254,28 @@ edit(struct stress_thread *t, const struct hand *h)
 	stress_spin(stress_below(t, 100));
 	if (++thing->twin != thing->n)
 		stress_fail(t, "another one has changed it");
+	if (named != thing && named != &thing->twin)
+		stress_fail(t, "names a part that is none");
+}
+
+/* The last of the whole's words, or the whole: all else goes on as before. */
+static void
+project(struct stress_thread *t, struct hand *h)
+{
+	int part = stress_one_in(t, 2);
+
+	stress_op(t, K_PROJECT);
+	if (h->s.object) {
+		const struct thing *thing = own_shared_whole(&h->s);
+
+		own_shared_project(&h->s, part ? (const void *)&thing->twin
+				: thing);
+	} else {
+		struct thing *thing = own_unique_whole(&h->u);
+
+		own_unique_project(&h->u, part ? (void *)&thing->twin
+				: thing);
+	}
 }
 
 static int
@@ -315,8 +342,11 @@ shared_step(struct stress_thread *t, struct hand *h)
 {
 	static const int stale[] = { -EAGAIN, -EINVAL, 0 };
 	static const int borrowed[] = { -EINVAL, 0 };
-	const void *was = h->s.object;
+	const void *was = own_shared_whole(&h->s);
 	int r;
+
+	if (!h->whole && stress_one_in(t, 3))
+		project(t, h);
 
 	switch (stress_below(t, h->whole ? 4 : 7)) {
 	case 0:
@@ -387,6 +417,8 @@ unique_step(struct stress_thread *t, struct hand *h)
 {
 	if (!h->whole)
 		edit(t, h);
+	if (!h->whole && stress_one_in(t, 3))
+		project(t, h);
 	if (is_owned(h)) {
 		owned_step(t, h);
 		return;

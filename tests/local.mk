@@ -38,6 +38,7 @@ unit_programs = \
 	%D%/test_map_scan \
 	%D%/test_map_whole \
 	%D%/test_order \
+	%D%/test_project \
 	%D%/test_rcu \
 	%D%/test_reclaim \
 	%D%/test_report \
@@ -86,6 +87,8 @@ TESTS += $(unit_programs)
 %C%_test_map_whole_LDADD = $(unit_libs)
 %C%_test_order_SOURCES = %D%/test_order.c $(unit_support)
 %C%_test_order_LDADD = $(unit_libs)
+%C%_test_project_SOURCES = %D%/test_project.c $(unit_support)
+%C%_test_project_LDADD = $(unit_libs)
 %C%_test_rcu_SOURCES = %D%/test_rcu.c $(unit_support)
 %C%_test_rcu_LDADD = $(unit_libs)
 %C%_test_reclaim_SOURCES = %D%/test_reclaim.c $(unit_support)

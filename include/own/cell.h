@@ -482,7 +482,7 @@ own__cell_replace_any(struct own_cell *cell, uint64_t deadline_ns,
 {
 	int r;
 
-	own__tsan_unique_end(u->object);
+	own__tsan_unique_end(own__tsan_key(u->object, u->how));
 	r = own__cell_replace(cell, deadline_ns, site, u->object, u->how, NULL);
 	if (r)
 		return r;
@@ -498,7 +498,7 @@ own__cell_swap_any(struct own_cell *cell, uint64_t deadline_ns,
 	void *old;
 	int r;
 
-	own__tsan_unique_end(u->object);
+	own__tsan_unique_end(own__tsan_key(u->object, u->how));
 	r = own__cell_replace(cell, deadline_ns, site, u->object, u->how, &old);
 	if (r)
 		return r;

@@ -126,6 +126,7 @@ OWN__STATIC_ASSERT(sizeof(struct own__header) == 16, "16 bytes per object");
 /* in SLOT of what is detached and shared: counted at its map's gate, as IS */
 #define OWN__DETACHED_GATED	((uint64_t)1)
 #define OWN__DETACHED_WHOLE	((uint64_t)2)
+#define OWN__DETACHED_CELL	((uint64_t)4)	/* the word is a cell's */
 #define OWN__HOW_SEQ_ONE	((uint64_t)1 << 36)
 
 struct own__slot {
@@ -175,6 +176,9 @@ OWN_API void *own__shared_make_mine(const void *object, uint64_t how,
 		uint64_t *ret_how, int *r);
 OWN_API void *own__new(const struct own_type *type, size_t size, int *r);
 OWN_API size_t own__size(const void *object);
+OWN_API void *own__whole(const void *object, uint64_t how);
+OWN_API void own__project(const void *object, uint64_t how, const void *part,
+		int unique);
 OWN_API void own__expect(const void *object, uint64_t how,
 		const struct own_type *type);
 
@@ -182,14 +186,18 @@ OWN_API void own__expect(const void *object, uint64_t how,
  * ThreadSanitizer in the user's program only: it cannot see the library's
  * accesses, so the inlines tell it what each acquire and release means. Two
  * keys an object, so that readers are not ordered with one another: what a
- * writer did is acquired by all, what readers did by writers alone.
+ * writer did is acquired by all, what readers did by writers alone. A handle's
+ * key is the whole of what it holds.
  */
+OWN_API const void *own__tsan_whole(const void *object, uint64_t how);
 #if defined(OWN__TSAN) && !defined(OWN__INSTRUMENTED)
 void __tsan_acquire(void *key);
 void __tsan_release(void *key);
+#define own__tsan_key(object, how)	own__tsan_whole(object, how)
 #define own__tsan_acquire(key)	__tsan_acquire((void *)(uintptr_t)(key))
 #define own__tsan_release(key)	__tsan_release((void *)(uintptr_t)(key))
 #else
+#define own__tsan_key(object, how)	(object)
 #define own__tsan_acquire(key)	((void)0)
 #define own__tsan_release(key)	((void)0)
 #endif
@@ -387,8 +395,37 @@ OWN_MUST_CHECK OWN__INLINE int own_shared_reclaim_try_at(
 OWN_MUST_CHECK OWN__INLINE int own_shared_make_mine(struct own_shared *from,
 		struct own_unique *ret) OWN__TAKES_UNIQUE(ret);
 
-/* Bytes of the payload that a handle names. */
-#define own_size(handle)	own__size((handle)->object)
+/* Bytes of the payload that a handle holds, also if it names a part of that. */
+#define own_size(handle)						\
+	own__size(own__whole((handle)->object, (handle)->how))
+
+/*
+ * own_shared_project(handle, part) - name a part, hold the whole
+ * own_unique_project(handle, part)
+ * @part: reached through the handle: in the payload, or in memory that the
+ *        payload owns
+ *
+ * What own_shared_get() and own_unique_edit() return from now on, of whatever
+ * is moved, cloned, detached, downgraded, published or reclaimed from this
+ * handle too (as Rust's Ref::map(), but no verb is lost: each works on the
+ * whole object). An upgrade in place names @part as well. The upgrade of a
+ * version names the same place in the draft; -EINVAL if @part is outside the
+ * payload. What own_shared_make_mine() and own_cell_swap() give names the
+ * whole. Costs no memory; may be done again, own_..._whole() undoes it.
+ * Cannot fail: an empty handle, one of a whole map, and no part stop the
+ * process.
+ */
+OWN__INLINE void own_shared_project(struct own_shared *handle,
+		const void *part) OWN__NEEDS_SHARED(handle);
+OWN__INLINE void own_unique_project(struct own_unique *handle, void *part)
+		OWN__NEEDS_UNIQUE(handle);
+
+/* The payload, whatever part of it is named; of a whole map the map; NULL from
+ * an empty handle. */
+OWN__INLINE const void *own_shared_whole(const struct own_shared *handle)
+		OWN__NEEDS_SHARED(handle);
+OWN__INLINE void *own_unique_whole(const struct own_unique *handle)
+		OWN__NEEDS_UNIQUE(handle);
 
 /* ---- bodies ---- */
 
@@ -458,7 +495,7 @@ own_shared_release(struct own_shared *handle)
 		return;
 	handle->object = NULL;
 	handle->how = 0;
-	own__tsan_shared_end(object);
+	own__tsan_shared_end(own__tsan_key(object, how));
 #ifndef OWN_NO_INLINE
 	/* the HOLD of slot 0, which is where a handle taken alone is; relaxed:
 	 * this thread's own word */
@@ -528,7 +565,7 @@ own_unique_release(struct own_unique *handle)
 		return;
 	handle->object = NULL;
 	handle->how = 0;
-	own__tsan_unique_end(object);
+	own__tsan_unique_end(own__tsan_key(object, how));
 #ifndef OWN_NO_INLINE
 	if (own__unique_end_inline(how))
 		return;
@@ -546,7 +583,7 @@ own_unique_commit(struct own_unique *handle)
 		return;
 	handle->object = NULL;
 	handle->how = 0;
-	own__tsan_unique_end(object);
+	own__tsan_unique_end(own__tsan_key(object, how));
 #ifndef OWN_NO_INLINE
 	if (own__unique_end_inline(how))
 		return;
@@ -596,7 +633,7 @@ own_unique_downgrade_at(struct own_unique *from, struct own_shared *ret,
 	uint64_t how;
 
 	own__require_empty(ret, "own_unique_downgrade", site);
-	own__tsan_unique_end(object);
+	own__tsan_unique_end(own__tsan_key(object, from->how));
 	own__unique_downgrade(object, from->how, site, &how);
 	from->object = NULL;
 	from->how = 0;
@@ -608,16 +645,19 @@ OWN__VERB_BODY OWN__INLINE int
 own_shared_upgrade_try_at(struct own_shared *from, struct own_unique *ret,
 		const struct own_site *site)
 {
+	/* ahead: it is the version's, of which a draft is made */
+	const void *key = own__tsan_key(from->object, from->how);
 	uint64_t how;
 	void *object;
 	int r;
 
+	(void)key;
 	own__require_empty(ret, "own_shared_upgrade_try", site);
 	r = own__shared_upgrade_try(from->object, from->how, site, &object,
 			&how);
 	if (r)
 		return r;
-	own__tsan_unique(from->object);
+	own__tsan_unique(key);
 	from->object = NULL;
 	from->how = 0;
 	ret->object = object;
@@ -656,7 +696,7 @@ own_unique_publish_at(struct own_unique *from, struct own_shared *ret,
 
 	own__require_empty(ret, "own_unique_publish", site);
 	own__unique_publish(object, from->how, site, &how);
-	own__tsan_unique_end(object);
+	own__tsan_unique_end(own__tsan_key(object, how));
 	from->object = NULL;
 	from->how = 0;
 	ret->object = object;
@@ -674,7 +714,7 @@ own_shared_reclaim_try_at(struct own_shared *from, struct own_unique *ret,
 	r = own__shared_reclaim_try(from->object, from->how, site, &how);
 	if (r)
 		return r;
-	own__tsan_unique(from->object);
+	own__tsan_unique(own__tsan_key(from->object, how));
 	ret->object = (void *)(uintptr_t)from->object;
 	ret->how = how;
 	from->object = NULL;
@@ -691,7 +731,7 @@ own_shared_make_mine(struct own_shared *from, struct own_unique *ret)
 	int r;
 
 	own__require_empty(ret, "own_shared_make_mine", NULL);
-	own__tsan_shared_end(object);
+	own__tsan_shared_end(own__tsan_key(object, from->how));
 	mine = own__shared_make_mine(object, from->how, &how, &r);
 	if (!mine) {
 		if (!r)
@@ -704,6 +744,32 @@ own_shared_make_mine(struct own_shared *from, struct own_unique *ret)
 	ret->object = mine;
 	ret->how = how;
 	return 0;
+}
+
+OWN__VERB_BODY OWN__INLINE void
+own_shared_project(struct own_shared *handle, const void *part)
+{
+	own__project(handle->object, handle->how, part, 0);
+	handle->object = part;
+}
+
+OWN__VERB_BODY OWN__INLINE void
+own_unique_project(struct own_unique *handle, void *part)
+{
+	own__project(handle->object, handle->how, part, 1);
+	handle->object = part;
+}
+
+OWN__VERB_BODY OWN__INLINE const void *
+own_shared_whole(const struct own_shared *handle)
+{
+	return own__whole(handle->object, handle->how);
+}
+
+OWN__VERB_BODY OWN__INLINE void *
+own_unique_whole(const struct own_unique *handle)
+{
+	return own__whole(handle->object, handle->how);
 }
 
 OWN_END_DECLS

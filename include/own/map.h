@@ -138,8 +138,10 @@ OWN_API void own_map_stats(const struct own_map *map,
  * own_map_new(); as long as the handle. data is NULL for any other object. */
 OWN_API struct own_bytes own__map_key(const void *object);
 OWN_API uint64_t own__map_key_u64(const void *object);
-#define own_map_key(handle)	own__map_key((handle)->object)
-#define own_map_key_u64(handle)	own__map_key_u64((handle)->object)
+#define own_map_key(handle)						\
+	own__map_key(own__whole((handle)->object, (handle)->how))
+#define own_map_key_u64(handle)						\
+	own__map_key_u64(own__whole((handle)->object, (handle)->how))
 
 /* ---- what the verbs below call ---- */
 
@@ -620,7 +622,7 @@ own__map_put_any(struct own_map *map, struct own_bytes key,
 		uint64_t deadline_ns, struct own_unique *u, uint32_t how,
 		const struct own_site *site)
 {
-	own__tsan_unique_end(u->object);
+	own__tsan_unique_end(own__tsan_key(u->object, u->how));
 	return own__map_put(map, key, deadline_ns, site, how, u);
 }
 
@@ -653,7 +655,7 @@ own_map_remove_held_at(struct own_unique *u, const struct own_site *site)
 		return;
 	u->object = NULL;
 	u->how = 0;
-	own__tsan_unique_end(object);
+	own__tsan_unique_end(own__tsan_key(object, how));
 	own__map_remove_held(object, how, site);
 }
 
