@@ -112,13 +112,26 @@ static long *data;		/* written under IX and X, read under S */
 static uint32_t is_shared;	/* shared, and a futex */
 
 static void
-begin_map(void)
+begin_map_of(uint32_t policy)
 {
-	support_begin(OWN_EXCLUSIVE, 0);
-	is_shared = 0;
+	support_begin(policy, 0);
+	lent = (struct own_unique){ NULL, 0 };
+	is_lent = is_shared = 0;
 	data = own_m_alloc(sizeof(*data), 16);
 	own_m_write(data, sizeof(*data));
-	map = support_map(OWN_EXCLUSIVE);
+	map = support_map(policy);
+}
+
+static void
+begin_map(void)
+{
+	begin_map_of(OWN_EXCLUSIVE);
+}
+
+static void
+begin_map_draft(void)
+{
+	begin_map_of(OWN_VERSIONED);
 }
 
 static void
@@ -181,6 +194,56 @@ downgrade(unsigned me)
 	own_shared_release(&s);
 }
 
+/* A reader names a part, and detaches, beside a draft that does so too. */
+static void
+read_part(void)
+{
+	struct own_shared s = { NULL, 0 };
+	const struct pair *pair;
+
+	must(own_map_share_u64(map, 1, &s));
+	pair = own_shared_get(&s);
+	own_shared_project(&s, &pair->b);
+	must(own_shared_detach(&s));
+	own_m_assert(own_shared_whole(&s) == pair, "another whole");
+	own_m_read(pair, sizeof(*pair));
+	own_shared_release(&s);
+}
+
+/* A draft is known by its entry, whoever has it and whatever it names. */
+static void
+entry_draft(unsigned me)
+{
+	struct own_shared s = { NULL, 0 };
+	struct pair *pair;
+
+	if (me == 0) {
+		must(own_map_claim_u64(map, 1, &lent));
+		pair = own_unique_edit(&lent);
+		own_unique_project(&lent, &pair->b);
+		must(own_unique_detach(&lent));
+		/* release: as the ring that it would go through */
+		own__store(&is_lent, 1, OWN__RELEASE);
+		own_i_futex_wake(&is_lent, OWN_I_ALL, OWN_I_FUTEX_ANY);
+		read_part();
+	} else if (me == 1) {
+		/* acquire: with the store above */
+		while (!own__load(&is_lent, OWN__ACQUIRE))
+			(void)own_i_futex_wait(&is_lent, 0, OWN_I_FUTEX_ANY,
+					OWN__FOREVER);
+		pair = own_unique_whole(&lent);
+		own_m_assert(own_unique_edit(&lent) == &pair->b,
+				"another part");
+		own_m_write(pair, sizeof(*pair));
+		own_unique_downgrade(&lent, &s);
+		own_m_assert(own_shared_whole(&s) == pair, "another version");
+		own_m_read(pair, sizeof(*pair));
+		own_shared_release(&s);
+	} else {
+		read_part();
+	}
+}
+
 const struct own_m_scenario own_m_published_scenarios[] = {
 	{ .name = "published/readers", .threads = 3, .setup = begin,
 	  .thread = reader, .finish = support_end, .preemptions = 3 },
@@ -193,6 +256,9 @@ const struct own_m_scenario own_m_published_scenarios[] = {
 	  .preemptions = 2 },
 	{ .name = "published/entry_lent", .threads = 3, .setup = begin_map,
 	  .thread = entry_lent, .finish = end_map, .preemptions = 2 },
+	{ .name = "published/entry_draft", .threads = 3,
+	  .setup = begin_map_draft, .thread = entry_draft, .finish = end_map,
+	  .preemptions = 2 },
 	{ .name = "published/downgrade", .threads = 2, .setup = begin_map,
 	  .thread = downgrade, .finish = end_map, .preemptions = 3 },
 	{ .name = NULL },
