@@ -560,7 +560,7 @@ own_i_type(const struct own__header *header)
 {
 	/* relaxed: these bits do not change */
 	return (const struct own_type *)(uintptr_t)
-		(own__load(&header->type, OWN__RELAXED) & 0xfffffffffff8);
+		(own__load(&header->type, OWN__RELAXED) & 0xfffffffffff0);
 }
 
 /*
@@ -573,12 +573,13 @@ int own_i_type_differs(const struct own_type *a, const struct own_type *b);
 #define OWN_I_ENTRY	UINT64_C(1)	/* of a map: a prefix and a key */
 #define OWN_I_NUMBER	UINT64_C(2)	/* the key is a number */
 #define OWN_I_HUSK	UINT64_C(4)	/* its payload has been moved out */
+#define OWN_I_ALLOC	UINT64_C(8)	/* of an allocator of its own */
 
 static inline uint64_t
 own_i_object_flags(const struct own__header *header)
 {
 	/* relaxed: changed by the owner of the object alone */
-	return own__load(&header->type, OWN__RELAXED) & 7;
+	return own__load(&header->type, OWN__RELAXED) & 15;
 }
 
 /* Before the header of a map's entry; a byte key stands after the payload. */
@@ -605,9 +606,14 @@ size_t own_i_object_bytes(const struct own__header *header);
 void own_i_object_end(void *payload);
 /* the same, at once */
 void own_i_object_free(void *payload);
-/* a map's entry, with its key and a payload of zeroes */
-void *own_i_entry_new(const struct own_type *type, size_t size,
-		struct own_bytes key, int *r);
+/* a map's entry, with its key and a payload of zeroes; alloc: NULL, or one of
+ * its own, as all below */
+void *own_i_entry_new(const struct own_alloc *alloc,
+		const struct own_type *type, size_t size, struct own_bytes key,
+		int *r);
+const struct own_alloc *own_i_object_alloc(const struct own__header *header);
+/* a new object of the same type, size and allocator, for a copy; no entry */
+void *own_i_object_like(const void *payload, int *r);
 struct own_bytes own_i_entry_key(const struct own__header *header);
 /* frees without fini */
 void own_i_object_discard(void *payload);

@@ -2,8 +2,9 @@
 /*
  * object.c - payloads and the 16 bytes before them
  *
- *   [size, only if OWN_SIZED: 16 bytes] [prefix, only of a map's entry: 16]
- *   [header: 16 bytes] [payload] [key, only of a map's entry with byte keys]
+ *   [allocator, only if it has one of its own: 16 bytes]
+ *   [size, only if OWN_SIZED: 16] [prefix, only of a map's entry: 16]
+ *   [header: 16] [payload] [key, only of a map's entry with byte keys]
  *
  * The payload is aligned as its type asks; the header stands directly before
  * it, at the end of a gap that is a multiple of that alignment.
@@ -40,6 +41,8 @@ gap_of(const struct own_type *type, uint64_t flags)
 		need += 16;
 	if (flags & OWN_I_ENTRY)
 		need += 16;
+	if (flags & OWN_I_ALLOC)
+		need += 16;
 	return (need + align - 1) & ~(align - 1);
 }
 
@@ -58,6 +61,25 @@ size_of(const struct own__header *header)
 	return type->flags & OWN_SIZED ? *size_at(header) : type->size;
 }
 
+static const struct own_alloc **
+alloc_at(const struct own__header *header)
+{
+	uintptr_t at = (uintptr_t)header - 16;
+
+	if (own_i_type(header)->flags & OWN_SIZED)
+		at -= 16;
+	if (own_i_object_flags(header) & OWN_I_ENTRY)
+		at -= 16;
+	return (const struct own_alloc **)at;
+}
+
+const struct own_alloc *
+own_i_object_alloc(const struct own__header *header)
+{
+	return own_i_object_flags(header) & OWN_I_ALLOC ? *alloc_at(header)
+		: NULL;
+}
+
 /* Bytes of the key behind the payload. */
 static size_t
 key_of(const struct own__header *header)
@@ -66,27 +88,37 @@ key_of(const struct own__header *header)
 		OWN_I_ENTRY ? own_i_prefix(header)->key : 0;
 }
 
+/* What a header can name: its address has room for flags on both sides. */
+static int
+is_type(const struct own_type *type)
+{
+	return type && !(type->align & (type->align - 1)) &&
+		type->align <= ALIGN_MAX && (uintptr_t)type >> 48 == 0 &&
+		((uintptr_t)type & 15) == 0;
+}
+
 static struct own__header *
-object_new(const struct own_type *type, size_t size, uint64_t flags,
-		size_t key_size, int *r)
+object_new(const struct own_alloc *alloc, const struct own_type *type,
+		size_t size, uint64_t flags, size_t key_size, int *r)
 {
 	size_t align, gap;
 	char *block;
 	struct own__header *header;
 
-	if (!type || (type->align & (type->align - 1)) ||
-			type->align > ALIGN_MAX ||
-			(uintptr_t)type >> 48 != 0) {
-		*r = -EINVAL;
+	*r = -EINVAL;
+	if (!is_type(type) || (alloc && (!alloc->alloc || !alloc->free)))
 		return NULL;
-	}
+	if (alloc)
+		flags |= OWN_I_ALLOC;
 	align = align_of(type);
 	gap = gap_of(type, flags);
 	*r = -ENOMEM;
 	/* a use of the library: registers, and settles the allocator */
 	if (size > SIZE_MAX_BYTES || !own_i_self())
 		return NULL;
-	block = own_i_alloc(gap + size + key_size, align);
+	block = alloc ? alloc->alloc(gap + size + key_size, align,
+			alloc->context)
+		: own_i_alloc(gap + size + key_size, align);
 	if (!block)
 		return NULL;
 	memset(block + gap, 0, size);
@@ -95,6 +127,8 @@ object_new(const struct own_type *type, size_t size, uint64_t flags,
 	header->type = (uint64_t)(uintptr_t)type | flags;
 	if (type->flags & OWN_SIZED)
 		*size_at(header) = size;
+	if (alloc)
+		*alloc_at(header) = alloc;
 	*r = 0;
 	return header;
 }
@@ -102,18 +136,35 @@ object_new(const struct own_type *type, size_t size, uint64_t flags,
 void *
 own__new(const struct own_type *type, size_t size, int *r)
 {
-	struct own__header *header = object_new(type, size, 0, 0, r);
+	return own__new_from(NULL, type, size, r);
+}
+
+void *
+own__new_from(const struct own_alloc *alloc, const struct own_type *type,
+		size_t size, int *r)
+{
+	struct own__header *header = object_new(alloc, type, size, 0, 0, r);
 
 	return header ? own_i_payload(header) : NULL;
 }
 
 void *
-own_i_entry_new(const struct own_type *type, size_t size, struct own_bytes key,
-		int *r)
+own_i_object_like(const void *payload, int *r)
+{
+	const struct own__header *header = own_i_header(payload);
+
+	return own__new_from(own_i_object_alloc(header), own_i_type(header),
+			size_of(header), r);
+}
+
+void *
+own_i_entry_new(const struct own_alloc *alloc, const struct own_type *type,
+		size_t size, struct own_bytes key, int *r)
 {
 	int number = key.size == OWN__KEY_U64;
-	struct own__header *header = object_new(type, size, OWN_I_ENTRY |
-			(number ? OWN_I_NUMBER : 0), number ? 0 : key.size, r);
+	struct own__header *header = object_new(alloc, type, size,
+			OWN_I_ENTRY | (number ? OWN_I_NUMBER : 0),
+			number ? 0 : key.size, r);
 
 	if (!header)
 		return NULL;
@@ -195,14 +246,19 @@ void
 own_i_object_discard(void *payload)
 {
 	struct own__header *header = own_i_header(payload);
+	const struct own_alloc *alloc = own_i_object_alloc(header);
 	const struct own_type *type = own_i_type(header);
 	size_t size = size_of(header), key_size = key_of(header);
 	size_t gap = gap_of(type, own_i_object_flags(header));
+	char *block = (char *)payload - gap;
 
 #ifdef OWN_CHECKED
 	memset(payload, 0xdb, size);
 #endif
-	own_i_free((char *)payload - gap, gap + size + key_size);
+	if (alloc)
+		alloc->free(block, gap + size + key_size, alloc->context);
+	else
+		own_i_free(block, gap + size + key_size);
 }
 
 int

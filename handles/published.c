@@ -114,7 +114,7 @@ own__shared_make_mine(const void *object, uint64_t how, uint64_t *ret_how,
 			own__fault_handle(verb, ": not a shared handle", how,
 					NULL);
 	}
-	to = own__new(own_i_type(own_i_header(whole)), own__size(whole), r);
+	to = own_i_object_like(whole, r);
 	if (!to)
 		return NULL;
 	*r = own_i_object_copy(to, whole);

@@ -126,8 +126,7 @@ own__cell_share(struct own_cell *cell, uint64_t deadline_ns,
 static void *
 draft_of(void *version, int *r)
 {
-	void *draft = own__new(own_i_type(own_i_header(version)),
-			own__size(version), r);
+	void *draft = own_i_object_like(version, r);
 
 	if (!draft)
 		return NULL;

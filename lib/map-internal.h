@@ -42,7 +42,6 @@ struct own_i_table {
 	struct own_i_table *next;	/* shared: set once, a migration */
 	struct own_i_record *by;	/* who began the one to here */
 	void *memory;
-	struct own_alloc alloc;
 	int64_t puts_base, live_base;	/* when it was made */
 	uint64_t cursor __attribute__((aligned(64)));	/* shared: add */
 	uint64_t done;			/* shared: add; cells that have moved */
@@ -56,7 +55,7 @@ struct own_map {
 	uint32_t policy;
 	uint32_t flags;
 	uint64_t lines_min __attribute__((aligned(64)));
-	struct own_alloc alloc;		/* alloc.alloc NULL: as objects */
+	const struct own_alloc *alloc;	/* NULL: the process's */
 	uint32_t read_mostly;		/* shared: a hint, the map's leaning */
 	uint64_t migrations;		/* shared: statistics */
 	uint64_t migrations_failed;	/* shared: statistics */

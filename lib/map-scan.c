@@ -64,13 +64,12 @@ own_map_create(const struct own_map_options *options, struct own_map **ret)
 		return -EINVAL;
 	memcpy(&o, options, options->size < sizeof(o) ? options->size
 			: sizeof(o));
-	if (!o.type || o.policy > OWN_VERSIONED || (o.flags & ~OWN_MAP_U64) ||
-			(o.alloc && (!o.alloc->alloc || !o.alloc->free)))
+	if (!o.type || o.policy > OWN_VERSIONED || (o.flags & ~OWN_MAP_U64))
 		return -EINVAL;
 	r = o.hash ? 0 : own_i_hash_begin();
 	if (r)
 		return r;
-	map = own__new(&map_type, sizeof(*map), &r);
+	map = own__new_from(o.alloc, &map_type, sizeof(*map), &r);
 	if (!map)
 		return r;
 	map->whole.type = o.type;
@@ -78,8 +77,7 @@ own_map_create(const struct own_map_options *options, struct own_map **ret)
 	map->hash = o.hash;
 	map->policy = o.policy;
 	map->flags = o.flags;
-	if (o.alloc)
-		map->alloc = *o.alloc;
+	map->alloc = o.alloc;
 	map->seed = seed_new(map);
 	map->lines_min = lines_for(o.entries_expected);
 	map->table = own_i_table_new(map, map->lines_min, &r);

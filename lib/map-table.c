@@ -56,14 +56,15 @@ static void
 table_fini(void *payload, size_t size_bytes)
 {
 	struct own_i_table *t = payload;
+	const struct own_alloc *alloc = own_i_object_alloc(own_i_header(t));
 
 	(void)size_bytes;
-#ifdef OWN_MODEL
-	own_m_free(t->memory);
-#else
-	if (t->alloc.alloc)
-		t->alloc.free(t->memory, t->bytes, t->alloc.context);
+	if (alloc)
+		alloc->free(t->memory, t->bytes, alloc->context);
 	else
+#ifdef OWN_MODEL
+		own_m_free(t->memory);
+#else
 		free(t->memory);
 #endif
 }
@@ -79,13 +80,13 @@ cells_new(const struct own_map *map, size_t bytes)
 {
 	void *p;
 
+	if (map->alloc)
+		p = map->alloc->alloc(bytes, 64, map->alloc->context);
+	else
 #ifdef OWN_MODEL
-	(void)map;
-	p = own_m_alloc(bytes, 64);
+		p = own_m_alloc(bytes, 64);
 #else
-	if (!map->alloc.alloc)
 		return calloc(1, bytes);
-	p = map->alloc.alloc(bytes, 64, map->alloc.context);
 #endif
 	if (p)
 		memset(p, 0, bytes);
@@ -101,14 +102,13 @@ own_i_table_new(const struct own_map *map, uint64_t lines, int *r)
 	*r = -ENOMEM;
 	if (lines > OWN_I_LINES_MAX)
 		return NULL;
-	t = own__new(&table_type, sizeof(*t), r);
+	t = own__new_from(map->alloc, &table_type, sizeof(*t), r);
 	if (!t)
 		return NULL;
 	while ((UINT64_C(1) << bits) < lines)
 		bits++;
 	t->lines = lines;
 	t->shift = 63 - bits;
-	t->alloc = map->alloc;
 	t->bytes = lines * OWN_I_LINE * sizeof(uint64_t) + 63;
 	t->memory = cells_new(map, t->bytes);
 	if (!t->memory) {

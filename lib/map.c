@@ -294,8 +294,8 @@ static struct own__header *
 draft_of(struct own_map *map, struct own__header *entry, int *r)
 {
 	void *from = own_i_payload(entry);
-	void *to = own_i_entry_new(map->whole.type, own__size(from),
-			own_i_entry_key(entry), r);
+	void *to = own_i_entry_new(own_i_object_alloc(entry), map->whole.type,
+			own__size(from), own_i_entry_key(entry), r);
 
 	if (!to)
 		return NULL;
@@ -404,7 +404,7 @@ own__map_claim(struct own_map *map, struct own_bytes key, uint64_t deadline_ns,
 	if (*r)
 		return NULL;
 	if (made) {
-		payload = own_i_entry_new(map->whole.type,
+		payload = own_i_entry_new(map->alloc, map->whole.type,
 				map->whole.type->size, key, r);
 		if (!payload)
 			return NULL;
@@ -566,8 +566,9 @@ own_i_map_upgrade_try(struct own_i_record *self, struct own_i_slot from,
 /* ---- put ---- */
 
 /*
- * The entry that an owned object becomes: itself, if it was made for this key
- * and never was in a map (E2), else a new one that its payload is moved into.
+ * The entry that an owned object becomes: itself, if it was made for this key,
+ * in this map's memory, and never was in a map (E2), else a new one that its
+ * payload is moved into.
  */
 static struct own__header *
 entry_for(struct own_map *map, struct own_bytes key, void *object, int *r)
@@ -579,6 +580,7 @@ entry_for(struct own_map *map, struct own_bytes key, void *object, int *r)
 
 	/* relaxed: the caller's own object */
 	if ((own_i_object_flags(from) & OWN_I_ENTRY) &&
+			own_i_object_alloc(from) == map->alloc &&
 			!(own__load(&from->word, OWN__RELAXED) & OWN__DEAD) &&
 			has.size == key.size && (has.data == key.data ||
 				(has.size != OWN__KEY_U64 && memcmp(has.data,
@@ -589,7 +591,7 @@ entry_for(struct own_map *map, struct own_bytes key, void *object, int *r)
 	*r = -EINVAL;
 	if (map->whole.type->flags & OWN_PINNED)
 		return NULL;
-	to = own_i_entry_new(map->whole.type, size, key, r);
+	to = own_i_entry_new(map->alloc, map->whole.type, size, key, r);
 	if (!to)
 		return NULL;
 	own_i_header(to)->word = word_new(map);
@@ -727,7 +729,8 @@ own__map_new(struct own_map *map, struct own_bytes key, size_t size_bytes,
 		size_bytes = map->whole.type->size;
 	else if (!(map->whole.type->flags & OWN_SIZED))
 		return NULL;
-	payload = own_i_entry_new(map->whole.type, size_bytes, key, r);
+	payload = own_i_entry_new(map->alloc, map->whole.type, size_bytes, key,
+			r);
 	if (payload)
 		own_i_header(payload)->word = 0;
 	return payload;

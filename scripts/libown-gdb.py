@@ -47,7 +47,7 @@ def word_text(word):
 
 
 def header_type(header):
-    address = int(header["type"]) & 0xfffffffffff8
+    address = int(header["type"]) & 0xfffffffffff0
     return at(address, "struct own_type") if address else None
 
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_alloc.c - every allocation of every verb fails in turn
+ * test_alloc.c - every allocation of every verb fails in turn, of the process
+ * and of containers with an allocator of their own
  *
  * Each scenario is one child per allocation: allocation number n, counted over
  * the whole child, returns NULL, and every verb is asked again until it
@@ -13,62 +14,77 @@
 static struct own_cell cell;
 static uint32_t ended;
 
+/* Not freed yet: of the process, and of containers with one of their own. */
+static struct heap {
+	uint64_t blocks, bytes;		/* shared */
+} heap, own_heap;
+
 static struct {
 	uint64_t n;			/* shared: allocations so far */
 	uint64_t fails;			/* the one that fails, from 1 */
 	uint64_t failed;		/* shared */
-	uint64_t blocks, bytes;		/* shared: not freed yet */
-} heap;
+} trial;
 
 static void *
 heap_alloc(size_t size_bytes, size_t align, void *context)
 {
+	struct heap *of = context;
 	void *p = NULL;
 
-	assert_ptr_equal(context, &heap);
+	assert_true(of == &heap || of == &own_heap);
 	/* relaxed: counts */
-	if (own__add(&heap.n, 1, OWN__RELAXED) + 1 == heap.fails) {
-		(void)own__add(&heap.failed, 1, OWN__RELAXED);
+	if (own__add(&trial.n, 1, OWN__RELAXED) + 1 == trial.fails) {
+		(void)own__add(&trial.failed, 1, OWN__RELAXED);
 		return NULL;
 	}
 	assert_int_equal(posix_memalign(&p, align < 16 ? 16 : align,
 			size_bytes), 0);
 	/* whoever relies on zeroes has to make them */
 	memset(p, 0xa5, size_bytes);
-	(void)own__add(&heap.blocks, 1, OWN__RELAXED);
-	(void)own__add(&heap.bytes, size_bytes, OWN__RELAXED);
+	(void)own__add(&of->blocks, 1, OWN__RELAXED);
+	(void)own__add(&of->bytes, size_bytes, OWN__RELAXED);
 	return p;
 }
 
 static void
 heap_free(void *p, size_t size_bytes, void *context)
 {
-	assert_ptr_equal(context, &heap);
-	(void)own__add(&heap.blocks, -(uint64_t)1, OWN__RELAXED);
-	(void)own__add(&heap.bytes, -(uint64_t)size_bytes, OWN__RELAXED);
+	struct heap *of = context;
+
+	assert_true(of == &heap || of == &own_heap);
+	/* what goes back to the wrong heap makes that one negative */
+	assert_true(own__add(&of->blocks, -(uint64_t)1, OWN__RELAXED) > 0);
+	assert_true(own__add(&of->bytes, -(uint64_t)size_bytes,
+			OWN__RELAXED) >= size_bytes);
+	/* and whoever looks at it later sees it */
+	memset(p, 0x5a, size_bytes);
 	free(p);
 }
+
+static const struct own_alloc of_process = {
+	.alloc = heap_alloc, .free = heap_free, .context = &heap,
+};
+static const struct own_alloc of_own = {
+	.alloc = heap_alloc, .free = heap_free, .context = &own_heap,
+};
 
 static void
 heap_use(void)
 {
-	static const struct own_alloc own = {
-		.alloc = heap_alloc, .free = heap_free, .context = &heap,
-	};
 	const char *fails = getenv("FAILS");
 
-	heap.fails = fails ? strtoull(fails, NULL, 10) : 0;
-	assert_int_equal(own_set_alloc(&own), 0);
+	trial.fails = fails ? strtoull(fails, NULL, 10) : 0;
+	assert_int_equal(own_set_alloc(&of_process), 0);
 }
 
 /* Once more if the one allocation that fails was in it. */
 #define AGAIN(call)							\
 	do {								\
-		uint64_t failed_before = heap.failed;			\
+		uint64_t failed_before = trial.failed;			\
 		int r_ = (call);					\
 									\
 		if (r_ == -ENOMEM) {					\
-			assert_int_equal(heap.failed, failed_before + 1); \
+			assert_int_equal(trial.failed, failed_before + 1); \
 			r_ = (call);					\
 		}							\
 		assert_int_equal(r_, 0);				\
@@ -94,9 +110,11 @@ heap_is_clean(uint32_t items)
 	assert_int_equal(own_barrier(), 0);
 	assert_false(own_i_slot_any(own_i_this));
 	assert_int_equal(ended, items);
+	assert_int_equal(own_heap.blocks, 0);
+	assert_int_equal(own_heap.bytes, 0);
 	assert_int_equal(heap.blocks, records());
 	/* for the parent: whether there is another allocation to fail */
-	fprintf(stderr, "failed %u\n", (unsigned)heap.failed);
+	fprintf(stderr, "failed %u\n", (unsigned)trial.failed);
 }
 
 static void
@@ -193,6 +211,103 @@ write_versioned(void)
 	writes(OWN_VERSIONED);
 }
 
+/* The same, of a cell whose values have an allocator of their own. */
+static void
+own_writes(uint32_t policy)
+{
+	struct own_unique u = { 0 };
+	struct own_shared s = { 0 };
+	uint64_t blocks;
+
+	heap_use();
+	AGAIN(item_new_from(&of_own, &u));
+	blocks = heap.blocks;
+	assert_int_equal(own_heap.blocks, 1);
+	assert_int_equal(own_heap.bytes, sizeof(struct item) + 32);
+	assert_int_equal(item_edit(&u)->n | item_edit(&u)->twin, 0);
+	*item_edit(&u) = (struct item) { 1, 1, &ended };
+	assert_int_equal(own_cell_init(&cell, &item_type, policy, NULL, &u),
+			0);
+	AGAIN(own_cell_claim(&cell, &u));
+	/* a draft, and a draft of what a draft became */
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(own_heap.blocks,
+				policy == OWN_VERSIONED ? i + 2 : 1);
+		item_set(&u, 2);
+		own_unique_downgrade(&u, &s);
+		AGAIN(own_shared_upgrade_try(&s, &u));
+	}
+	own_unique_commit(&u);
+	AGAIN(own_cell_share(&cell, &s));
+	AGAIN(own_shared_make_mine(&s, &u));
+	assert_int_equal(own_heap.blocks, policy == OWN_VERSIONED ? 5 : 2);
+	own_unique_release(&u);
+	assert_int_equal(heap.blocks, blocks);
+	/* one of the process instead */
+	AGAIN(item_new(&u));
+	*item_edit(&u) = (struct item) { 3, 3, &ended };
+	AGAIN(own_cell_replace(&cell, &u));
+	assert_int_equal(own_barrier(), 0);
+	assert_int_equal(own_heap.blocks, 0);
+	assert_int_equal(heap.blocks, blocks + 1);
+	AGAIN(own_cell_claim(&cell, &u));
+	assert_int_equal(own_heap.blocks, 0);
+	own_unique_release(&u);
+	heap_is_clean(policy == OWN_VERSIONED ? 7 : 3);
+}
+
+static void
+own_exclusive(void)
+{
+	own_writes(OWN_EXCLUSIVE);
+}
+
+static void
+own_versioned(void)
+{
+	own_writes(OWN_VERSIONED);
+}
+
+/* Each field before the header has its place, whatever else is there. */
+static void
+own_sized(void)
+{
+	static const size_t aligns[] = { 0, 16, 64, 4096 };
+	static const struct own_alloc none = { .alloc = heap_alloc };
+	struct own_unique u = { 0 }, v = { 0 };
+	struct own_cell c;
+
+	heap_use();
+	for (unsigned i = 0; i < 4; i++) {
+		struct own_type type __attribute__((aligned(16))) = {
+			.name = "bytes", .flags = OWN_SIZED,
+			.align = aligns[i],
+		};
+
+		assert_int_equal(own_new_sized_from(&none, &type, 1, &u),
+				-EINVAL);
+		AGAIN(own_new_sized_from(&of_own, &type, 1000, &u));
+		assert_int_equal(own_size(&u), 1000);
+		assert_int_equal((uintptr_t)own_unique_edit(&u) %
+				(aligns[i] ? aligns[i] : 16), 0);
+		for (unsigned k = 0; k < 1000; k++)
+			assert_int_equal(((char *)own_unique_edit(&u))[k], 0);
+		memset(own_unique_edit(&u), 0x77, 1000);
+		assert_int_equal(own_cell_init(&c, &type, OWN_VERSIONED, NULL,
+				&u), 0);
+		AGAIN(own_cell_claim(&c, &v));
+		assert_int_equal(own_size(&v), 1000);
+		assert_int_equal(((char *)own_unique_edit(&v))[999], 0x77);
+		assert_int_equal(own_heap.blocks, 2);
+		own_unique_commit(&v);
+		own_cell_destroy(&c);
+		assert_int_equal(own_barrier(), 0);
+		assert_int_equal(own_heap.blocks, 0);
+	}
+	fill(OWN_EXCLUSIVE);
+	heap_is_clean(1);
+}
+
 /* The first use is another verb each time, and makes the record. */
 static void
 first_use_is_claim(void)
@@ -204,7 +319,7 @@ first_use_is_claim(void)
 
 	heap_use();
 	r = own_cell_claim(&empty, &u);
-	if (heap.failed) {
+	if (trial.failed) {
 		assert_int_equal(r, -ENOMEM);
 		r = own_cell_claim(&empty, &u);
 	}
@@ -224,7 +339,7 @@ first_use_is_share(void)
 
 	heap_use();
 	r = own_cell_share(&empty, &s);
-	if (heap.failed) {
+	if (trial.failed) {
 		assert_int_equal(r, -ENOMEM);
 		r = own_cell_share(&empty, &s);
 	}
@@ -240,7 +355,7 @@ first_use_is_reclaim(void)
 
 	heap_use();
 	n = own_reclaim(0);
-	assert_int_equal(n, heap.failed ? -ENOMEM : 0);
+	assert_int_equal(n, trial.failed ? -ENOMEM : 0);
 	AGAIN(own_thread_register());
 	fill(OWN_VERSIONED);
 	heap_is_clean(1);
@@ -253,7 +368,7 @@ first_use_is_barrier(void)
 
 	heap_use();
 	n = own_barrier();
-	assert_int_equal(n, heap.failed ? -ENOMEM : 0);
+	assert_int_equal(n, trial.failed ? -ENOMEM : 0);
 	fill(OWN_VERSIONED);
 	heap_is_clean(1);
 }
@@ -322,6 +437,7 @@ sized(void)
 /* ---- maps ---- */
 
 static uint32_t items;			/* made so far: values and drafts */
+static const struct own_alloc *map_alloc = &of_process;
 
 static void
 map_item(struct own_unique *u, uint64_t n)
@@ -344,12 +460,9 @@ map_key(uint32_t flags, uint64_t n)
 static struct own_map *
 map_make(uint32_t policy, uint32_t flags)
 {
-	static const struct own_alloc own = {
-		.alloc = heap_alloc, .free = heap_free, .context = &heap,
-	};
 	struct own_map_options o = {
 		.size = sizeof(o), .type = &item_type, .policy = policy,
-		.flags = flags, .alloc = &own,
+		.flags = flags, .alloc = map_alloc,
 	};
 	struct own_map *map = NULL;
 
@@ -489,6 +602,81 @@ map_versioned(void)
 	map_verbs(OWN_VERSIONED, 0);
 }
 
+/* Maps with an allocator of their own, beside that of the process. */
+static void
+map_own_exclusive(void)
+{
+	map_alloc = &of_own;
+	map_verbs(OWN_EXCLUSIVE, 0);
+}
+
+static void
+map_own_versioned(void)
+{
+	map_alloc = &of_own;
+	map_verbs(OWN_VERSIONED, OWN_MAP_U64);
+}
+
+/* What a map has is its allocator's, whatever it was made of, and for ever. */
+static void
+map_moves(void)
+{
+	struct own_bytes key = own_bytes("key", 3), two = own_bytes("two", 3);
+	struct own_unique u = { 0 }, whole[2] = { { 0 } };
+	struct own_shared s = { 0 };
+	struct own_map *map, *other;
+	uint64_t blocks, own;
+
+	heap_use();
+	map = map_make(OWN_VERSIONED, 0);
+	AGAIN(own_thread_register());
+	blocks = heap.blocks;
+	map_alloc = &of_own;
+	other = map_make(OWN_VERSIONED, 0);
+	assert_int_equal(heap.blocks, blocks);
+	own = own_heap.blocks;
+	/* made for the key, but in the memory of another map */
+	AGAIN(own_map_new(map, key, &u));
+	map_item(&u, 1);
+	assert_int_equal(heap.blocks, blocks + 1);
+	AGAIN(own_map_put(other, key, &u));
+	assert_int_equal(heap.blocks, blocks);
+	assert_int_equal(own_heap.blocks, own + 1);
+	/* in its own it stays where it is */
+	AGAIN(own_map_new(other, two, &u));
+	map_item(&u, 2);
+	assert_int_equal(own_heap.blocks, own + 2);
+	AGAIN(own_map_put(other, two, &u));
+	assert_int_equal(own_heap.blocks, own + 2);
+	/* into the other map and what is left of it is retired */
+	AGAIN(own_map_take(other, two, &u));
+	AGAIN(own_map_put(map, two, &u));
+	assert_int_equal(heap.blocks, blocks + 1);
+	assert_int_equal(own_barrier(), 0);
+	assert_int_equal(own_heap.blocks, own + 1);
+	/* after a swap an entry has the allocator that it had */
+	AGAIN(own_map_claim_all(map, &whole[0]));
+	AGAIN(own_map_claim_all(other, &whole[1]));
+	AGAIN(own_map_swap(&whole[0], &whole[1]));
+	own_unique_release(&whole[0]);
+	own_unique_release(&whole[1]);
+	AGAIN(own_map_claim(map, key, &u));
+	assert_int_equal(own_heap.blocks, own + 2);
+	items++;
+	own_unique_commit(&u);
+	/* its free finds it when the map has gone */
+	AGAIN(own_map_share(map, key, &s));
+	assert_int_equal(own_shared_detach(&s), 0);
+	own_map_destroy(map);
+	own_map_destroy(other);
+	assert_int_equal(own_barrier(), 1);
+	assert_int_equal(own_heap.blocks, 1);
+	assert_int_equal(item_get(&s)->n, 1);
+	own_shared_release(&s);
+	fill(OWN_EXCLUSIVE);
+	heap_is_clean(items + 1);
+}
+
 /* The first use of the library is of a map. */
 static void
 first_use_is_map(void)
@@ -509,15 +697,12 @@ first_use_is_map(void)
 static void
 map_alloc_is_set(void)
 {
-	static const struct own_alloc own = {
-		.alloc = heap_alloc, .free = heap_free, .context = &heap,
-	};
 	struct own_map_options o = { .size = sizeof(o), .type = &item_type };
 	struct own_unique u = { 0 };
 	struct own_map *map;
 	uint64_t blocks;
 
-	assert_int_equal(own_set_alloc(&own), 0);
+	assert_int_equal(own_set_alloc(&of_process), 0);
 	assert_int_equal(own_thread_register(), 0);
 	blocks = heap.blocks;
 	assert_int_equal(own_map_create(&o, &map), 0);
@@ -577,7 +762,13 @@ SCENARIO(first_use_is_map);
 SCENARIO(first_use_is_register);
 SCENARIO(first_use_is_share);
 SCENARIO(map_exclusive);
+SCENARIO(map_moves);
+SCENARIO(map_own_exclusive);
+SCENARIO(map_own_versioned);
 SCENARIO(map_versioned);
+SCENARIO(own_exclusive);
+SCENARIO(own_sized);
+SCENARIO(own_versioned);
 SCENARIO(share_exclusive);
 SCENARIO(share_versioned);
 SCENARIO(sized);
@@ -702,19 +893,16 @@ handle_past_the_last_slot_is_refused(void **state)
 static void
 set_alloc_too_late(void)
 {
-	static const struct own_alloc own = {
-		.alloc = heap_alloc, .free = heap_free, .context = &heap,
-	};
 
-	assert_int_equal(own_set_alloc(&own), 0);
+	assert_int_equal(own_set_alloc(&of_process), 0);
 	/* NULL restores malloc */
 	assert_int_equal(own_set_alloc(NULL), 0);
 	assert_int_equal(own_thread_register(), 0);
-	assert_int_equal(own_set_alloc(&own), -EBUSY);
+	assert_int_equal(own_set_alloc(&of_process), -EBUSY);
 	assert_int_equal(own_set_alloc(NULL), -EBUSY);
 	item_cell(&cell, OWN_EXCLUSIVE, 1, NULL);
 	own_cell_destroy(&cell);
-	assert_int_equal(heap.n, 0);
+	assert_int_equal(trial.n, 0);
 }
 
 static void
@@ -733,8 +921,14 @@ static const struct child children[] = {
 	CHILD(first_use_is_share),
 	CHILD(map_alloc_is_set),
 	CHILD(map_exclusive),
+	CHILD(map_moves),
+	CHILD(map_own_exclusive),
+	CHILD(map_own_versioned),
 	CHILD(map_versioned),
 	CHILD(numbers_of_records),
+	CHILD(own_exclusive),
+	CHILD(own_sized),
+	CHILD(own_versioned),
 	CHILD(set_alloc_too_late),
 	CHILD(share_exclusive),
 	CHILD(share_versioned),
@@ -753,7 +947,13 @@ static const struct CMUnitTest tests[] = {
 	TEST(first_use_is_register_survives_each_failure),
 	TEST(first_use_is_share_survives_each_failure),
 	TEST(map_exclusive_survives_each_failure),
+	TEST(map_moves_survives_each_failure),
+	TEST(map_own_exclusive_survives_each_failure),
+	TEST(map_own_versioned_survives_each_failure),
 	TEST(map_versioned_survives_each_failure),
+	TEST(own_exclusive_survives_each_failure),
+	TEST(own_sized_survives_each_failure),
+	TEST(own_versioned_survives_each_failure),
 	TEST(share_exclusive_survives_each_failure),
 	TEST(share_versioned_survives_each_failure),
 	TEST(sized_survives_each_failure),

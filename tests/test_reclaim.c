@@ -707,6 +707,41 @@ detached_holder_is_told_without_a_name(void **state)
 	finish(2);
 }
 
+static void
+oldest_is_told_while_a_scan_has_it(void **state)
+{
+	struct own_i_batch *batch;
+	struct own__header *kept;
+	struct own_shared s = { 0 };
+	struct own_pending p[2];
+
+	(void)state;
+	begin();
+	batch = &own_i_this->batch;
+	assert_int_equal(own_cell_share(&cell, &s), 0);
+	replace(&cell, 1);
+	assert_int_equal(own_barrier(), 1);
+	/* as a scan of another thread does */
+	(void)own__add(&batch->scanning, 1, OWN__SEQ_CST);
+	kept = own__xchg(&batch->kept, NULL, OWN__ACQUIRE);
+	assert_non_null(kept);
+	assert_int_equal(own_reclaim_oldest(p, 2), 1);
+	assert_true(p[0].is_held);
+	assert_true(p[0].age_ns > 0);
+	assert_int_equal(p[0].bytes, 0);
+	assert_int_equal(p[0].holder.tid, own_i_this->tid);
+	assert_ptr_equal(p[0].holder.address, own_i_header(s.object));
+	assert_string_equal(p[0].holder.object, "item");
+	/* it is only an address: nobody holds that, so it is not told */
+	own_shared_release(&s);
+	assert_int_equal(own_reclaim_oldest(p, 2), 0);
+	own__store(&batch->kept, kept, OWN__RELEASE);
+	(void)own__add(&batch->scanning, -1, OWN__ACQ_REL);
+	assert_int_equal(own_reclaim_oldest(p, 2), 1);
+	assert_false(p[0].is_held);
+	finish(2);
+}
+
 /* Somebody asks all the time, while two threads scan the batches of both. */
 static int
 act_flood(struct actor *a)
@@ -885,6 +920,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(ages_are_told_apart),
 	TEST(batch_that_waits_for_a_scan_is_told),
 	TEST(detached_holder_is_told_without_a_name),
+	TEST(oldest_is_told_while_a_scan_has_it),
 	TEST(asking_disturbs_no_scan),
 	TEST(setup_is_for_before_the_first_use),
 	TEST(membarrier_is_done_without),

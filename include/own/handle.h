@@ -82,7 +82,7 @@ own__word_claimed(uint64_t w, uint64_t reads_min)
 	return (w & UINT32_MAX) | reads << 32;
 }
 
-/* Before each payload. type's upper 16 bits: doc/design/reclaim.md */
+/* Before each payload. type's upper 16 bits and lowest 4: reclaim.md */
 struct own__header {
 	uint64_t word;
 	uint64_t type;
@@ -175,6 +175,8 @@ OWN_API int own__shared_reclaim_try(const void *object, uint64_t how,
 OWN_API void *own__shared_make_mine(const void *object, uint64_t how,
 		uint64_t *ret_how, int *r);
 OWN_API void *own__new(const struct own_type *type, size_t size, int *r);
+OWN_API void *own__new_from(const struct own_alloc *alloc,
+		const struct own_type *type, size_t size, int *r);
 OWN_API size_t own__size(const void *object);
 OWN_API void *own__whole(const void *object, uint64_t how);
 OWN_API void own__project(const void *object, uint64_t how, const void *part,
@@ -226,8 +228,9 @@ void __tsan_release(void *key);
  * @ret: an empty handle
  *
  * Returns 0 or -ENOMEM, or -EINVAL for a type whose align is not a power of
- * two up to 4096, or that lies above 2^48. The object belongs to @ret: give it
- * to a structure, or own_unique_release() it, which runs the type's fini.
+ * two up to 4096, or that lies above 2^48 or not at a multiple of 16. The
+ * object belongs to @ret: give it to a structure, or own_unique_release() it,
+ * which runs the type's fini.
  */
 OWN_MUST_CHECK OWN__INLINE int own_new(const struct own_type *type,
 		struct own_unique *ret) OWN__TAKES_UNIQUE(ret);
@@ -237,6 +240,26 @@ OWN_MUST_CHECK OWN__INLINE int own_new(const struct own_type *type,
  * else -EINVAL. Costs 16 bytes more. -ENOMEM also where the size overflows.
  */
 OWN_MUST_CHECK OWN__INLINE int own_new_sized(const struct own_type *type,
+		size_t size_bytes, struct own_unique *ret)
+		OWN__TAKES_UNIQUE(ret);
+
+/*
+ * own_new_from(alloc, type, ret)
+ * own_new_sized_from(alloc, type, size_bytes, ret)
+ * @alloc: own/reclaim.h; NULL: as own_new()
+ *
+ * The same in memory of @alloc, to which it goes back; costs 16 bytes more.
+ * Copies of the object (drafts, own_shared_make_mine()) are made there too,
+ * and so are those of the copies. *@alloc is not copied: it must stand until
+ * the last of them has been freed, which for what a cell had is the
+ * own_barrier() after its destroy, or after the last detached handle. A map
+ * moves the object into memory of its own. -EINVAL also without both functions.
+ */
+OWN_MUST_CHECK OWN__INLINE int own_new_from(const struct own_alloc *alloc,
+		const struct own_type *type, struct own_unique *ret)
+		OWN__TAKES_UNIQUE(ret);
+OWN_MUST_CHECK OWN__INLINE int own_new_sized_from(
+		const struct own_alloc *alloc, const struct own_type *type,
 		size_t size_bytes, struct own_unique *ret)
 		OWN__TAKES_UNIQUE(ret);
 
@@ -458,6 +481,46 @@ own_new_sized(const struct own_type *type, size_t size_bytes,
 	if (!(type->flags & OWN_SIZED))
 		return -EINVAL;
 	object = own__new(type, size_bytes, &r);
+	if (!object) {
+		if (!r)
+			__builtin_unreachable();
+		return r;
+	}
+	ret->object = object;
+	ret->how = OWN__HOW_OWNED | ((uint64_t)(uintptr_t)object - 16) << 16;
+	return 0;
+}
+
+OWN__VERB_BODY OWN__INLINE int
+own_new_from(const struct own_alloc *alloc, const struct own_type *type,
+		struct own_unique *ret)
+{
+	int r;
+	void *object;
+
+	own__require_empty(ret, "own_new_from", NULL);
+	object = own__new_from(alloc, type, type->size, &r);
+	if (!object) {
+		if (!r)
+			__builtin_unreachable();
+		return r;
+	}
+	ret->object = object;
+	ret->how = OWN__HOW_OWNED | ((uint64_t)(uintptr_t)object - 16) << 16;
+	return 0;
+}
+
+OWN__VERB_BODY OWN__INLINE int
+own_new_sized_from(const struct own_alloc *alloc, const struct own_type *type,
+		size_t size_bytes, struct own_unique *ret)
+{
+	int r;
+	void *object;
+
+	own__require_empty(ret, "own_new_sized_from", NULL);
+	if (!(type->flags & OWN_SIZED))
+		return -EINVAL;
+	object = own__new_from(alloc, type, size_bytes, &r);
 	if (!object) {
 		if (!r)
 			__builtin_unreachable();

@@ -89,13 +89,18 @@ typedef uint64_t (*own_map_hash_fn)(const void *data, size_t size_bytes,
 /*
  * How a map is made. size is sizeof(struct own_map_options), so that later
  * members are zero for older programs; what is zero takes the default.
+ *
+ * alloc serves the map, its tables, entries, and drafts of them; an entry then
+ * costs 16 bytes more. It is not copied, and must stand until the own_barrier()
+ * after the destroy of the map, and of whatever it was swapped with, or after
+ * the last detached handle. NULL: own_set_alloc()'s, and malloc for tables.
  */
 struct own_map_options {
 	size_t size;
 	const struct own_type *type;	/* required */
 	const char *name;		/* for reports; static storage */
 	own_map_hash_fn hash;
-	const struct own_alloc *alloc;	/* of tables; NULL: as objects */
+	const struct own_alloc *alloc;	/* see below */
 	uint64_t entries_expected;	/* initial size */
 	uint32_t policy;		/* OWN_EXCLUSIVE, OWN_VERSIONED */
 	uint32_t flags;			/* OWN_MAP_U64 */
@@ -297,10 +302,10 @@ OWN_MUST_CHECK OWN__INLINE int own_map_orphan_claim_at(struct own_map *map,
  *
  * May block (but for _try): to replace, as a claim does; to insert, for whole-
  * map handles, and while another thread is making the entry. What is replaced
- * is retired. An object that own_map_new() made for this key goes in as it is;
- * any other one is moved bitwise into a new entry (-ENOMEM; -EINVAL for types
- * with OWN_PINNED). -ENOMEM also when the table is full and none larger can be
- * had. A borrowed handle stops the process.
+ * is retired. An object that own_map_new() made for this key, in this map's
+ * memory, goes in as it is; any other one is moved bitwise into a new entry
+ * (-ENOMEM; -EINVAL for types with OWN_PINNED). -ENOMEM also when the table is
+ * full and none larger can be had. A borrowed handle stops the process.
  */
 #define own_map_put_at(map, key, u, site)				\
 	own__map_put_any(map, key, OWN__FOREVER, u, OWN__MAP_PUT, site)

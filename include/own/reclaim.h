@@ -115,15 +115,26 @@ OWN_API OWN_MUST_CHECK int own_thread_register(void);
 OWN_API OWN_MUST_CHECK int own_setup(uint32_t flags);
 
 /*
- * Memory for objects and thread records; before the first use only, -EBUSY
- * afterwards. alloc returns NULL when there is none, else at least @size_bytes
- * aligned to @align. NULL restores malloc.
+ * Where memory comes from. alloc returns NULL when there is none, else at least
+ * @size_bytes aligned to @align; free gets what alloc returned, and the same
+ * size. Both run on any thread, also inside verbs that retire, must not use
+ * libown, and get @context, which is the user's own.
+ *
+ * own_set_alloc()             of the process: for all that follows, but for
+ *                             tables of maps; thread records always
+ * own_map_options.alloc       of a map: itself, its tables, its entries
+ * own_new_from(alloc, ...)    of an object, its drafts and copies: of a cell
  */
 struct own_alloc {
 	void *(*alloc)(size_t size_bytes, size_t align, void *context);
 	void (*free)(void *p, size_t size_bytes, void *context);
 	void *context;
 };
+
+/*
+ * Before the first use only, -EBUSY afterwards; *@alloc is copied. NULL
+ * restores malloc.
+ */
 OWN_API OWN_MUST_CHECK int own_set_alloc(const struct own_alloc *alloc);
 
 OWN_END_DECLS

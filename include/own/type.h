@@ -19,6 +19,8 @@ OWN_BEGIN_DECLS
 #define OWN_PINNED	2u
 
 /*
+ * Aligned to 16, which objects rely on: one that is not is refused.
+ *
  * @copy  makes a draft: fills @to (zeroed, of @size_bytes) from @from, which
  *        is readable and does not change. Returns 0 or a negative errno, which
  *        the claim returns; what it made by then it undoes itself. NULL copies
@@ -35,13 +37,14 @@ struct own_type {
 	int (*copy)(void *to, const void *from, size_t size_bytes);
 	void (*fini)(void *payload, size_t size_bytes);
 	uint32_t flags;
-};
+} __attribute__((aligned(16)));
 
 /*
  * OWN_TYPE(session, struct session, .fini = session_fini) defines
  *
  *   session_type              the description
  *   session_new(&u)           an owned, zeroed object; 0 or -ENOMEM
+ *   session_new_from(alloc, &u)   the same, in an allocator's memory
  *   session_get(&shared)      const struct session *
  *   session_edit(&unique)     struct session *
  *   session_read(cell, &out)  copies the cell's value out: a peek
@@ -64,6 +67,15 @@ struct own_type {
 	name_##_new(struct own_unique *own__h)				\
 	{								\
 		return own_new(&name_##_type, own__h);			\
+	}								\
+	OWN_MUST_CHECK OWN__INLINE int					\
+	name_##_new_from(const struct own_alloc *own__a,		\
+		struct own_unique *own__h) OWN__TAKES_UNIQUE(own__h);	\
+	OWN__VERB_BODY OWN__INLINE int					\
+	name_##_new_from(const struct own_alloc *own__a,		\
+			struct own_unique *own__h)			\
+	{								\
+		return own_new_from(own__a, &name_##_type, own__h);	\
 	}								\
 	OWN__INLINE const ctype_ *					\
 	name_##_get(const struct own_shared *own__h)			\
@@ -90,6 +102,7 @@ struct own_type {
 	}								\
 	OWN__STATIC_ASSERT(sizeof(ctype_) > 0, "payload must be complete")
 
+struct own_alloc;
 struct own_unique;
 struct own_shared;
 struct own_cell;
