@@ -52,6 +52,10 @@ function plain(key, figure) {
 	return number(mid[key, figure]) " (" number(low[key, figure]) " to " \
 		number(high[key, figure]) ")"
 }
+function close_up(key, figure) {
+	return sprintf("%.2f (%.2f to %.2f)", mid[key, figure],
+		low[key, figure], high[key, figure])
+}
 function timed(key, figure) {
 	if (!((key, figure) in mid))
 		return "-"
@@ -126,15 +130,13 @@ END {
 	if (count["places"]) {
 		head("places", "What a noted place costs")
 		print "![](places.svg)\n"
-		row("verbs | place | ns | of noted")
+		row("verbs | place | ns | of noted, in turn")
 		row("--- | --- | --- | ---")
 		for (i = 1; i <= count["places"]; i++) {
 			key = of["places", i]
-			noted = "places" SUBSEP subject[key] SUBSEP "noted"
-			row(subject[key] " | " where[key] " | " sprintf("%.2f " \
-				"(%.2f to %.2f)", mid[key, "ns"], low[key,
-				"ns"], high[key, "ns"]) " | " sprintf("%.2f",
-				mid[key, "ns"] / mid[noted, "ns"]))
+			row(subject[key] " | " where[key] " | " \
+				close_up(key, "ns") " | " \
+				close_up(key, "of_noted"))
 		}
 		print ""
 	}

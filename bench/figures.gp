@@ -75,7 +75,7 @@ set xrange [-.5:5.5]
 set ylabel "ns of processor time"
 set yrange [0:*]
 set style fill solid 0.4
-plot "< grep ^places waiting.tsv" using 0:5:6:7:(0.6):xtic(stringcolumn(2)." ".stringcolumn(3)) with boxerrorbars notitle
+plot "< awk -F'\\t' '$1 == \"places\" && $4 == \"ns\"' waiting.tsv" using 0:5:6:7:(0.6):xtic(stringcolumn(2)." ".stringcolumn(3)) with boxerrorbars notitle
 }
 
 if (has("flood")) {

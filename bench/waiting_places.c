@@ -6,7 +6,8 @@
  *   null     OWN_HERE is NULL: nothing is loaded, NULL is stored
  *   unnoted  and nothing is stored either (waiting_unnoted.c)
  *
- * One thread, on one core, by its processor time; the loops take turns.
+ * One thread, on one core, by its processor time; the loops take turns, and
+ * each is compared with the noted one right before it.
  */
 #include <sched.h>
 #include "bench/waiting_places.h"
@@ -38,6 +39,7 @@ part_places(void)
 	unsigned n = smoke ? 1000 : 2000000;
 	struct own_cell read, written;
 	cpu_set_t before, one;
+	double ns, noted_ns = 1;
 	uint64_t from_ns;
 	int pinned;
 
@@ -54,11 +56,16 @@ part_places(void)
 		for (unsigned i = 0; i < LOOPS_N; i++) {
 			from_ns = cpu_now_ns();
 			loops[i].loop(i < LOOPS_N / 2 ? &read : &written, n);
+			ns = (double)(cpu_now_ns() - from_ns) / n;
+			if (i % (LOOPS_N / 2) == 0)
+				noted_ns = ns;
 			/* the first one warms up */
-			if (round)
-				line("places", loops[i].subject, loops[i].how,
-						"ns", (double)(cpu_now_ns() -
-						from_ns) / n);
+			if (!round)
+				continue;
+			line("places", loops[i].subject, loops[i].how, "ns",
+					ns);
+			line("places", loops[i].subject, loops[i].how,
+					"of_noted", ns / noted_ns);
 		}
 	own_cell_destroy(&written);
 	own_cell_destroy(&read);
