@@ -10,7 +10,18 @@ EXTRA_DIST += \
 	%D%/design/reclaim.md \
 	%D%/design/reports.md \
 	%D%/design/states.md \
-	%D%/design/word.md
+	%D%/design/word.md \
+	%D%/figures/README.md \
+	%D%/figures/about.tsv \
+	%D%/figures/flood.svg \
+	%D%/figures/flood.tsv \
+	%D%/figures/found.svg \
+	%D%/figures/hour.tsv \
+	%D%/figures/late.svg \
+	%D%/figures/past.svg \
+	%D%/figures/past.tsv \
+	%D%/figures/places.svg \
+	%D%/figures/waiting.tsv
 
 own_man3 = \
 	%D%/man/own_cell.3 \
