@@ -8,7 +8,7 @@
 FNR == 1 { file = FILENAME; sub(/.*\//, "", file) }
 file == "about.tsv" {
 	said[$1] = $2 ", `" $3 "` at " $8 ": " $4 ", " $5 " cores, " $6 ", " \
-		$7 "; load " $9 " when it began"
+		$7 ($9 == "" ? "" : "; load " $9 " when it began")
 	next
 }
 file == "waiting.tsv" {
