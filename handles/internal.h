@@ -252,6 +252,35 @@ uint64_t own_i_fence_cost_ns(void);
 uint64_t own_i_fences(void);
 
 /*
+ * In the checked build: the slot that this thread is about to store to, or any
+ * address while it looks for one. Between the look and the store a signal
+ * handler could take the same slot (doc/design/faults.md).
+ */
+#if defined(OWN_CHECKED) && !defined(OWN_MODEL)
+extern __thread const void *own_i_taking
+	__attribute__((tls_model("initial-exec")));
+#define OWN_I_TAKING(address)						\
+	do {								\
+		own_i_taking = (address);				\
+		own__light_fence();					\
+	} while (0)
+#define OWN_I_TAKEN(address)						\
+	do {								\
+		own__light_fence();					\
+		if (own_i_taking == (address))				\
+			own_i_taking = NULL;				\
+	} while (0)
+#define OWN_I_NOT_TAKING(site)						\
+	own_require(!own_i_taking, "a handle is taken in a signal handler, " \
+			"which has interrupted the taking of another one", \
+			site)
+#else
+#define OWN_I_TAKING(address)		((void)0)
+#define OWN_I_TAKEN(address)		((void)0)
+#define OWN_I_NOT_TAKING(site)		((void)0)
+#endif
+
+/*
  * A free slot, its sequence counted on. Inline, so that the two pointers stay
  * in registers: stored one by one and read back as a pair they stall.
  */
@@ -261,6 +290,8 @@ own_i_slot_take(struct own_i_record *self, const void *container,
 {
 	struct own_i_slot s = { NULL, NULL };
 
+	OWN_I_NOT_TAKING(site);
+	OWN_I_TAKING(self);
 	for (unsigned i = 0; i < OWN__SLOTS; i++)
 		/* relaxed, here and below: this thread's own slots */
 		if (!own__load(&self->block.s.object[i], OWN__RELAXED)) {
@@ -271,10 +302,13 @@ own_i_slot_take(struct own_i_record *self, const void *container,
 	if (OWN__UNLIKELY(!s.object)) {
 		struct own_i_slot more;
 
-		if (own_i_slot_take_more(self, &more))
+		if (own_i_slot_take_more(self, &more)) {
+			OWN_I_TAKING(NULL);
 			return -ENOMEM;
+		}
 		s = more;
 	}
+	OWN_I_TAKING(s.object);
 	/* D2: release, after the store that freed the slot */
 	own__store(&s.meta->how, own__load(&s.meta->how, OWN__RELAXED) +
 			OWN__HOW_SEQ_ONE, OWN__RELEASE);
@@ -301,6 +335,7 @@ own_i_slot_store(struct own_i_slot s, uintptr_t v)
 		own__store(s.object, v, OWN__RELEASE);
 		own__light_fence();
 	}
+	OWN_I_TAKEN(s.object);
 }
 
 /* Every store that ends a HOLD: the look at wanted follows it (p. 1, 4). */

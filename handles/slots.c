@@ -43,6 +43,10 @@ __thread struct own__record *own__self
 	__attribute__((tls_model("initial-exec")));
 __thread struct own_i_record *own_i_this
 	__attribute__((tls_model("initial-exec")));
+#if defined(OWN_CHECKED) && !defined(OWN_MODEL)
+__thread const void *own_i_taking
+	__attribute__((tls_model("initial-exec")));
+#endif
 struct own_i_record *own_i_records;
 uint32_t own_i_fenced;
 

@@ -30,6 +30,8 @@ unit_programs = \
 	%D%/test_copies \
 	%D%/test_deadlock \
 	%D%/test_faults \
+	%D%/test_faults_held \
+	%D%/test_faults_stale \
 	%D%/test_fork \
 	%D%/test_handle \
 	%D%/test_held \
@@ -43,6 +45,7 @@ unit_programs = \
 	%D%/test_reclaim \
 	%D%/test_report \
 	%D%/test_seccomp \
+	%D%/test_signals \
 	%D%/test_slots \
 	%D%/test_states \
 	%D%/test_type \
@@ -68,6 +71,12 @@ TESTS += $(unit_programs)
 %C%_test_faults_SOURCES = %D%/test_faults.c %D%/map_support.h \
 	$(unit_support)
 %C%_test_faults_LDADD = $(unit_libs)
+%C%_test_faults_held_SOURCES = %D%/test_faults_held.c %D%/map_support.h \
+	$(unit_support)
+%C%_test_faults_held_LDADD = $(unit_libs)
+%C%_test_faults_stale_SOURCES = %D%/test_faults_stale.c %D%/map_support.h \
+	$(unit_support)
+%C%_test_faults_stale_LDADD = $(unit_libs)
 %C%_test_fork_SOURCES = %D%/test_fork.c %D%/map_support.h $(unit_support)
 %C%_test_fork_LDADD = $(unit_libs)
 %C%_test_handle_SOURCES = %D%/test_handle.c $(unit_support)
@@ -98,6 +107,8 @@ TESTS += $(unit_programs)
 %C%_test_seccomp_SOURCES = %D%/test_seccomp.c %D%/map_support.h \
 	$(unit_support)
 %C%_test_seccomp_LDADD = $(unit_libs)
+%C%_test_signals_SOURCES = %D%/test_signals.c $(unit_support)
+%C%_test_signals_LDADD = $(unit_libs)
 %C%_test_slots_SOURCES = %D%/test_slots.c $(unit_support)
 %C%_test_slots_LDADD = $(unit_libs)
 %C%_test_states_CPPFLAGS = $(AM_CPPFLAGS) \
