@@ -465,10 +465,10 @@ OWN_MUST_CHECK OWN__INLINE int own__map_take_any(struct own_map *map,
  * May block (but for _try), under both policies. The handles give no payload:
  * own_shared_get() returns the map. own_shared_upgrade_try() makes share_all's
  * what claim_all gives, if nobody else has anything of the map; while it looks,
- * others meet the map shut, as for a claim_all. own_unique_downgrade() stops the process while the caller holds a unique
- * handle of an entry. At most 65535 share_all at once. Verbs on entries work as
- * ever meanwhile, as far as the table above allows; the owner of the whole map
- * may use all.
+ * others meet the map shut, as for a claim_all. own_unique_downgrade() stops
+ * the process while the caller holds a unique handle of an entry. At most 65535
+ * share_all at once. Verbs on entries work as ever meanwhile, as far as the
+ * table above allows; the owner of the whole map may use all.
  * -EDEADLK: share_all while the caller holds a unique handle of an entry, or
  * the map; claim_all while it holds anything of it; or a cycle of threads.
  * -EOVERFLOW, -ENOMEM.
