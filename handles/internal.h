@@ -102,6 +102,7 @@ struct own_i_record {
 	int32_t tid;
 	char name[16];
 	struct own_i_wait wait;
+	uintptr_t overtaken;		/* shared: a word, or 0 (word.c) */
 	struct own_i_batch batch;
 	/* words of tables and entries that a walk through a map is at: as good
 	 * as NOTEs (lib/map-table.c) */
@@ -397,6 +398,7 @@ own_i_slot_word(struct own_i_slot s)
 #define OWN_I_FUTEX_SHARE	1u
 #define OWN_I_FUTEX_CLAIM	2u
 #define OWN_I_FUTEX_DRAIN	4u
+#define OWN_I_FUTEX_OVERTAKEN	8u	/* claimers, before CLAIM */
 #define OWN_I_FUTEX_ANY		0xffffffffu
 #define OWN_I_ALL		INT32_MAX
 
@@ -409,9 +411,10 @@ own_i_low(uint64_t *word)
 
 int own_i_futex_wait(const uint32_t *address, uint32_t seen, uint32_t bitset,
 		uint64_t deadline_ns);
-void own_i_futex_wake(const uint32_t *address, int n, uint32_t bitset);
+/* how many it woke; both are by address only */
+int own_i_futex_wake(const uint32_t *address, int n, uint32_t bitset);
 /* the same, and notes: after a change whose read-modify-write acquires */
-void own_i_wake(const uint32_t *address, int n, uint32_t bitset);
+int own_i_wake(const uint32_t *address, int n, uint32_t bitset);
 void own_i_lock(uint32_t *lock);
 void own_i_unlock(uint32_t *lock);
 void own_i_spin(void);

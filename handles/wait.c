@@ -70,14 +70,14 @@ own_i_futex_wait(const uint32_t *address, uint32_t seen, uint32_t bitset,
 #endif
 }
 
-void
+int
 own_i_futex_wake(const uint32_t *address, int n, uint32_t bitset)
 {
 #ifdef OWN_MODEL
-	(void)own_m_futex_wake(address, n, bitset);
+	return own_m_futex_wake(address, n, bitset);
 #else
 	/* by address only: EFAULT from freed memory is as good as nobody */
-	(void)syscall(SYS_futex, address, FUTEX_WAKE_BITSET |
+	return (int)syscall(SYS_futex, address, FUTEX_WAKE_BITSET |
 			FUTEX_PRIVATE_FLAG, n, NULL, NULL, bitset);
 #endif
 }

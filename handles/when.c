@@ -161,14 +161,16 @@ fire_all(const uint32_t *address, uint32_t bits)
 	own_i_unlock(&buckets[b].lock);
 }
 
-void
+int
 own_i_wake(const uint32_t *address, int n, uint32_t bitset)
 {
-	own_i_futex_wake(address, n, bitset);
+	int woken = own_i_futex_wake(address, n, bitset);
+
 	/* relaxed: N1, whoever found the flag acquired the count with it */
 	if (OWN__UNLIKELY(own__load(&armed, OWN__RELAXED)) &&
 			!own__bug(OWN_BUG_WAKE_NO_NOTES))
 		fire_all(address, bitset);
+	return woken;
 }
 
 /* ---- arming: 1: armed, or fired; 0: nothing is in the way, try again ---- */

@@ -30,10 +30,11 @@
 #define READS(w)	((uint32_t)((w) >> 32))
 #define READS_COST_NS	16u	/* what a counted read costs over a biased */
 #define REVOKE_RATIO	9u	/* inhibition: a multiple of what it cost */
+#define OVERTAKEN_NS	5000000u
 
 /*
  * Somebody may sleep on the low half from here on; 0 if the word changed.
- * also: OWN__FAIR of a sharer that has slept and was overtaken.
+ * also: OWN__FAIR of one that has been overtaken for too long.
  */
 static int
 announce(uint64_t *word, uint64_t *w, uint32_t also)
@@ -62,16 +63,88 @@ spin_for_writer(uint64_t *word)
 	return 0;
 }
 
-/* ---- share ---- */
+/* ---- who has been overtaken: p. 21 ---- */
 
 /*
- * One more counted read: the count, and bias when reads have earned it. FAIR
- * has served its purpose.
+ * Whoever has slept and finds WRITER again after OVERTAKEN_NS says so, in its
+ * record and by FAIR. Where FAIR stands without WRITER, a claimer that has not
+ * waited that long goes to sleep and lets it go first. FAIR is a hint where to
+ * look: what counts is what the records say, and that is over by itself.
  */
+static int
+is_overtaken(struct own_i_record *self, const uint64_t *word)
+{
+	/* relaxed: this thread's own */
+	return own__load(&self->overtaken, OWN__RELAXED) == (uintptr_t)word;
+}
+
+static void
+overtaken_begin(struct own_i_record *self, uint64_t *word, int slept)
+{
+	if (slept && !is_overtaken(self, word) && (!own_i_slice_ns ||
+			own_now_ns() - self->wait.since_ns >= OVERTAKEN_NS))
+		/* relaxed: the CAS that sets FAIR follows */
+		own__store(&self->overtaken, (uintptr_t)word, OWN__RELAXED);
+}
+
+/* FAIR of w, if anybody else still says so. */
+static uint64_t
+fair_of(const struct own_i_record *self, const uint64_t *word, uint64_t w)
+{
+	if (w & OWN__FAIR)
+		OWN_I_EACH_RECORD(r)
+			/* relaxed: what comes late costs a wait that ends */
+			if (r != self && own__load(&r->overtaken,
+					OWN__RELAXED) == (uintptr_t)word)
+				return OWN__FAIR;
+	return 0;
+}
+
+/* One of those who have been overtaken, if FAIR says that there are some. */
+static void
+wake_claimers(uint64_t *word, uint64_t w, int n)
+{
+	if ((w & OWN__FAIR) && own_i_wake(own_i_low(word), n,
+			OWN_I_FUTEX_OVERTAKEN) > 0)
+		return;
+	own_i_wake(own_i_low(word), n, OWN_I_FUTEX_CLAIM |
+			OWN_I_FUTEX_OVERTAKEN);
+}
+
+static void
+overtaken_end(struct own_i_record *self)
+{
+	/* relaxed: this thread's own; a change of the word follows */
+	own__store(&self->overtaken, (uintptr_t)0, OWN__RELAXED);
+}
+
+/* It goes without WRITER: whoever lets it go first must not wait for that. */
+static void
+overtaken_leave(struct own_i_record *self, uint64_t *word)
+{
+	uint64_t w;
+
+	if (!is_overtaken(self, word))
+		return;
+	overtaken_end(self);
+	/* relaxed: FAIR is set again only by others who say so */
+	w = own__load(word, OWN__RELAXED);
+	/* release: who still finds this FAIR finds the record's change, and
+	 * one that is about to sleep finds another word */
+	if ((w & OWN__FAIR) && !fair_of(self, word, w))
+		w = own__and(word, ~(uint64_t)OWN__FAIR, OWN__RELEASE) &
+			~(uint64_t)OWN__FAIR;
+	if (!own__bug(OWN_BUG_FAIR_NO_WAKE))
+		wake_claimers(word, w, 1);
+}
+
+/* ---- share ---- */
+
+/* One more counted read: the count, and bias when reads have earned it. */
 static uint64_t
 counted(uint64_t w)
 {
-	uint64_t next = (w & ~(uint64_t)OWN__FAIR) + OWN__COUNT_ONE;
+	uint64_t next = w + OWN__COUNT_ONE;
 
 	if (w & OWN__WRITER)
 		return next;
@@ -101,7 +174,9 @@ again:
 				return -EOVERFLOW;
 			/* W1: acquire, pairs with own_i_word_unwriter(); D5:
 			 * release, the wait record went before */
-			if (!own__cas(word, &w, counted(w), OWN__ACQ_REL))
+			if (!own__cas(word, &w, (counted(w) &
+					~(uint64_t)OWN__FAIR) | fair_of(self,
+					word, w), OWN__ACQ_REL))
 				goto again;
 			own_i_slot_kind(s, OWN__HOW_COUNTED);
 			return 0;
@@ -130,7 +205,9 @@ again:
 			if (spin_for_writer(word))
 				continue;
 		}
-		if (!announce(word, &w, slept ? OWN__FAIR : 0))
+		overtaken_begin(self, word, slept);
+		if (!announce(word, &w, is_overtaken(self, word) ? OWN__FAIR
+				: 0))
 			goto again;
 		if (own_i_expired(deadline_ns))
 			return own_i_refuse(self, s, word, "shared",
@@ -182,6 +259,7 @@ own_i_word_share(struct own_i_record *self, struct own_i_slot s,
 	else
 		own_i_slot_set(s, (uintptr_t)word | OWN__NOTE);
 	r = share_counted(self, s, word, deadline_ns);
+	overtaken_leave(self, word);
 	own_i_wait_end(self);
 	if (r)
 		own_i_slot_free(s);
@@ -232,40 +310,35 @@ own_i_word_uncount(uint64_t *word)
 
 /* ---- claim ---- */
 
-int
-own_i_word_take(struct own_i_record *self, struct own_i_slot s, uint64_t *word,
+static int
+take(struct own_i_record *self, struct own_i_slot s, uint64_t *word,
 		uint64_t deadline_ns, int orphan_ok, unsigned bars,
 		uint64_t *ret_seen)
 {
-	int r, slept = 0, looked = 0, spun = 0, gave_way = 0;
-	uint64_t w, next;
+	int r, slept = 0, looked = 0, spun = 0, late = 0;
+	uint64_t w, next, fair;
 
 	own_i_order_note(self, s, word, OWN_I_X, deadline_ns);
 	for (;;) {
 		if (own__bug(OWN_BUG_LATE_GIVES_UP) && slept &&
 				own_i_expired(deadline_ns))
 			return -ETIMEDOUT;
-		/* relaxed: the CAS acquires */
-		w = own__load(word, OWN__RELAXED);
+		/* acquire: for what records say of FAIR; the CAS for the
+		 * data */
+		w = own__load(word, OWN__ACQUIRE);
 again:
 		if (w & OWN__DEAD)
 			return -ENOENT;
 		if (!(w & OWN__ORPHAN) != !orphan_ok)
 			return orphan_ok ? -EINVAL : own_i_refuse(self, s,
 					word, "unique", -EOWNERDEAD);
-		if ((w & (OWN__WRITER | OWN__FAIR)) == OWN__FAIR &&
-				!slept && !gave_way &&
-				!own_i_is_try(deadline_ns)) {
-			/* p. 21: a hint. Once, then on: were it lost, or
-			 * left behind, that costs time and hangs nobody */
-			gave_way = 1;
-			own_i_yield();
-			continue;
-		}
-		if (!(w & OWN__WRITER)) {
+		fair = fair_of(self, word, w);
+		if (!(w & OWN__WRITER) && (!fair || late ||
+				is_overtaken(self, word) ||
+				own_i_is_try(deadline_ns))) {
 			next = own__word_claimed(w, OWN__BIAS_READS) |
 				OWN__WRITER;
-			next &= ~(uint64_t)OWN__FAIR;
+			next = (next & ~(uint64_t)OWN__FAIR) | fair;
 			/* I5: for those who may still sleep */
 			if (slept && !own__bug(OWN_BUG_FORGET_WAITERS))
 				next |= OWN__WAITERS;
@@ -289,28 +362,49 @@ again:
 		}
 		if (own_i_is_try(deadline_ns)) {
 			if (deadline_ns == OWN__WHEN && !own_i_when_word(self,
-					word, OWN__WRITER, OWN_I_FUTEX_CLAIM))
+					word, OWN__WRITER, OWN_I_FUTEX_CLAIM |
+					OWN_I_FUTEX_OVERTAKEN))
 				continue;
 			return own_i_refuse(self, s, word, "unique", -EBUSY);
 		}
-		if (!spun) {
+		if (!spun && (w & OWN__WRITER)) {
 			spun = 1;
 			if (spin_for_writer(word))
 				continue;
 		}
-		if (!announce(word, &w, 0))
+		overtaken_begin(self, word, slept);
+		late = own_i_expired(deadline_ns);
+		if (!(w & OWN__WRITER) && (late || is_overtaken(self, word)))
+			continue;
+		if (!announce(word, &w, is_overtaken(self, word) ? OWN__FAIR
+				: 0))
 			goto again;
 		/* p. 10: only here, with WRITER seen and WAITERS set */
-		if (own_i_expired(deadline_ns))
+		if (late)
 			return own_i_refuse(self, s, word, "unique",
 					-ETIMEDOUT);
 		r = own_i_wait(self, OWN_I_WAIT_CLAIM, word, s,
-				own_i_low(word), LOW(w), OWN_I_FUTEX_CLAIM,
-				deadline_ns);
+				own_i_low(word), LOW(w), is_overtaken(self,
+				word) ? OWN_I_FUTEX_OVERTAKEN
+				: OWN_I_FUTEX_CLAIM, deadline_ns);
 		if (r)
 			return r;
 		slept = 1;
 	}
+}
+
+int
+own_i_word_take(struct own_i_record *self, struct own_i_slot s, uint64_t *word,
+		uint64_t deadline_ns, int orphan_ok, unsigned bars,
+		uint64_t *ret_seen)
+{
+	int r = take(self, s, word, deadline_ns, orphan_ok, bars, ret_seen);
+
+	if (r)
+		overtaken_leave(self, word);
+	else if (is_overtaken(self, word))
+		overtaken_end(self);
+	return r;
 }
 
 /* Sleeps until *object no longer HOLDs the word, or a slice has passed. */
@@ -489,7 +583,8 @@ claim_when(struct own_i_record *self, struct own_i_slot s, uint64_t *word)
 		return 1;
 	own_i_slot_kind(s, OWN__HOW_TRYING);
 	return own_i_when_word(self, word, OWN__WRITER | OWN__COUNT_MASK,
-			OWN_I_FUTEX_CLAIM | OWN_I_FUTEX_DRAIN) ||
+			OWN_I_FUTEX_CLAIM | OWN_I_FUTEX_OVERTAKEN |
+			OWN_I_FUTEX_DRAIN) ||
 		own_i_when_slots(self, word, 0);
 }
 
@@ -546,7 +641,7 @@ own_i_word_unwriter(uint64_t *word, int drained, uint64_t plus,
 	if (!(w & OWN__WAITERS) || own__bug(OWN_BUG_NO_WAKE))
 		return;
 	own_i_wake(own_i_low(word), OWN_I_ALL, OWN_I_FUTEX_SHARE);
-	own_i_wake(own_i_low(word), orphan ? OWN_I_ALL : 1, OWN_I_FUTEX_CLAIM);
+	wake_claimers(word, w, orphan ? OWN_I_ALL : 1);
 }
 
 /*

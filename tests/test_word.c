@@ -340,9 +340,9 @@ claim_that_succeeds_takes_the_bias(void **state)
 	end_claim(s);
 }
 
-/* FAIR is a hint that costs a newcomer a moment, and never the lock. */
+/* FAIR alone stops nobody: a record has to say so too. */
 static void
-claim_passes_fair_once(void **state)
+claim_passes_a_fair_that_was_left(void **state)
 {
 	struct own_i_slot s = note();
 
@@ -351,11 +351,41 @@ claim_passes_fair_once(void **state)
 	assert_int_equal(claim(s, OWN__FOREVER), 0);
 	assert_int_equal(LOW(seen()), OWN__WRITER);
 	end_claim(s);
+	assert_int_equal(LOW(seen()), 0);
+}
+
+/* Who has been overtaken goes first: but past a try, and a deadline. */
+static void
+claim_lets_the_overtaken_go_first(void **state)
+{
+	struct actor other;
+	struct own_i_slot s = note();
+	uint64_t before;
+
+	(void)state;
+	actor_start(&other, NULL);
+	/* as if it had been woken, and had no processor yet */
+	other.record->overtaken = (uintptr_t)&word;
+	word = OWN__FAIR;
+	assert_int_equal(claim(s, OWN__TRY), 0);
+	assert_int_equal(LOW(seen()), OWN__WRITER | OWN__FAIR);
+	end_claim(s);
+	s = note();
+	before = own_now_ns();
+	assert_int_equal(claim(s, own_deadline_ns(MS_NS)), 0);
+	assert_true(own_now_ns() - before >= MS_NS);
+	end_claim(s);
+	/* without one: when it has waited as long itself */
 	word = OWN__FAIR;
 	s = note();
-	assert_int_equal(claim(s, OWN__TRY), 0);
+	before = own_now_ns();
+	assert_int_equal(claim(s, OWN__FOREVER), 0);
+	assert_true(own_now_ns() - before >= 5 * MS_NS);
+	assert_int_equal(own_i_this->overtaken, 0);
 	end_claim(s);
-	assert_int_equal(LOW(seen()), 0);
+	other.record->overtaken = 0;
+	actor_stop(&other);
+	word = 0;
 }
 
 static void
@@ -574,7 +604,8 @@ static const struct CMUnitTest tests[] = {
 	TEST(claim_that_gives_up_leaves_the_bias),
 	TEST(refused_try_does_not_disturb_readers),
 	TEST(claim_that_succeeds_takes_the_bias),
-	TEST(claim_passes_fair_once),
+	TEST(claim_passes_a_fair_that_was_left),
+	TEST(claim_lets_the_overtaken_go_first),
 	TEST(orphan_is_taken_by_who_asks_for_it),
 	TEST(unwriter_clears_what_it_has_to),
 	TEST(claimer_that_slept_wakes_the_next),

@@ -147,6 +147,7 @@ int own_m_cas(void *p, unsigned size, void *expected, uint64_t desired,
 	X(DOWNGRADE_NO_WAKE)	/* of a whole map */ \
 	X(UPGRADE_NO_SCAN)	/* nor does its upgrade look at slots */ \
 	X(UPGRADE_S_EARLY)	/* and gives S up before it is sure of X */ \
+	X(FAIR_NO_WAKE)		/* of those who let it go first */	\
 	X(ARM_LATE)		/* a note is listed after WAITERS is set */ \
 	X(ARM_NO_LOOK)		/* and armed at a slot that has gone */	\
 	X(WAKE_NO_NOTES)	/* whoever leaves fires no note */	\

@@ -56,7 +56,7 @@ struct OWN__CAPABILITY("shared handle") own_shared {
 #define OWN__WAITERS	0x04u	/* somebody may sleep on the low half */
 #define OWN__DEAD	0x08u	/* unlinked; the reclaimer may look for it */
 #define OWN__ORPHAN	0x10u	/* its writer ended without a release */
-#define OWN__FAIR	0x20u	/* a sleeper has been overtaken: a hint */
+#define OWN__FAIR	0x20u	/* a sleeper has been overtaken for long */
 #define OWN__COUNT_ONE	0x100u
 #define OWN__COUNT_MASK	0xffffff00u
 
