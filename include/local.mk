@@ -8,7 +8,8 @@ own_headers = \
 	%D%/own/own.h \
 	%D%/own/reclaim.h \
 	%D%/own/report.h \
-	%D%/own/type.h
+	%D%/own/type.h \
+	%D%/own/when.h
 
 if UNINSTALLABLE
 noinst_HEADERS += $(own_headers)
