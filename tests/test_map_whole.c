@@ -918,7 +918,7 @@ upgrade_is_refused_beside_a_whole_view(void **state)
 /* An allocator that may say no where the map asks for a table. */
 static struct {
 	uint64_t blocks, bytes;		/* entries among them */
-	uint64_t large, large_asked;	/* tables, the map, its counters */
+	uint64_t large, large_asked;	/* the map, tables, their heads */
 	int refuses;
 } heap;
 #define IS_LARGE(size_bytes)	((size_bytes) >= 256)
