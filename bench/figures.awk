@@ -72,8 +72,9 @@ END {
 		head("past", "Others served before one's turn")
 		print "![](past.svg)\n"
 		row("object | threads | who waits | passed by, p99.9 | most | " \
-			"most since its first sleep | wait p50 | p99 | most")
-		row("--- | --- | --- | --- | --- | --- | --- | --- | ---")
+			"most since its first sleep | most since overtaken " \
+			"for 5 ms | wait p50 | p99 | most")
+		row("--- | --- | --- | --- | --- | --- | --- | --- | --- | ---")
 		for (i = 1; i <= count["past"]; i++) {
 			key = of["past", i]
 			for (s = 0; s < 2; s++) {
@@ -84,6 +85,7 @@ END {
 					" | " plain(key, who "_past_p999") \
 					" | " plain(key, who "_past_max") \
 					" | " plain(key, who "_slept_max") \
+					" | " plain(key, who "_overtaken_max") \
 					" | " timed(key, who "_wait_p50") \
 					" | " timed(key, who "_wait_p99") \
 					" | " timed(key, who "_wait_max"))

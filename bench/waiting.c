@@ -47,11 +47,18 @@ __wrap_own_i_wait(struct own_i_record *self, uint32_t kind,
 		const uint32_t *address, uint32_t seen, uint32_t bitset,
 		uint64_t deadline_ns)
 {
-	if (sleep_note && !sleep_note->wall_ns) {
+	if (sleep_note && !sleep_note->wall_ns && !(sleep_note->announced &&
+			kind == OWN_I_WAIT_CLAIM)) {
 		sleep_note->cpu_ns = cpu_now_ns();
 		sleep_note->wall_ns = own_now_ns();
 		if (sleep_note->also)
 			sleep_note->also(sleep_note);
+	}
+	if (sleep_note && sleep_note->overtaken && !sleep_note->overtaken_ns &&
+			/* relaxed: this thread's own */
+			own__load(&self->overtaken, OWN__RELAXED)) {
+		sleep_note->overtaken_ns = own_now_ns();
+		sleep_note->overtaken(sleep_note);
 	}
 	return __real_own_i_wait(self, kind, word, s, address, seen, bitset,
 			deadline_ns);

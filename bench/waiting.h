@@ -30,7 +30,12 @@ extern unsigned cores_n;
 struct sleep_note {
 	uint64_t wall_ns, cpu_ns;	/* 0: has not slept */
 	void (*also)(struct sleep_note *note);
-	uint64_t claims, shares;	/* of waiting_past.c */
+	int announced;			/* only sleeps with WRITER of its own */
+	/* the same when it goes to sleep overtaken (handles/word.c) */
+	uint64_t overtaken_ns;
+	void (*overtaken)(struct sleep_note *note);
+	uint64_t claims, shares;	/* of waiting_past.c, these too */
+	uint64_t overtaken_claims;
 };
 extern __thread struct sleep_note *sleep_note;
 

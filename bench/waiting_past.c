@@ -13,8 +13,14 @@
  * before that claimer. With one claimer it can be looked at exactly: its phase
  * is odd from its acquisition to its release. A reader that saw an even phase,
  * then WRITER, and has been let in with the phase unchanged has overtaken it.
- * So since such a claimer's first sleep nobody is served but who is counted
- * late: one for each other thread, at most.
+ * So since such a claimer's first sleep as WRITER nobody is served but who is
+ * counted late: one for each other thread, at most. Before that it may let a
+ * reader go first that has been overtaken.
+ *
+ * The rule for the others (doc/design/word.md, Waiting): once it has been
+ * overtaken for 5 ms, a waiter is passed by the claims of those alone who have
+ * waited 5 ms themselves, each once in that time. Who is counted late comes on
+ * top. (Readers go on until it is WRITER, which bars them.)
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -26,6 +32,7 @@
 #define INSIDE		200u		/* rounds of spin(), with the object */
 #define OUTSIDE		1000u
 #define WAITED_NS	20000u
+#define TURN_NS		5000000u	/* OVERTAKEN_NS of handles/word.c */
 
 enum verb { CELL_CLAIM, CELL_SHARE, ENTRY_CLAIM, ENTRY_SHARE, ALL_CLAIM,
 	ALL_SHARE, MUTEX, RW_WRITE, RW_READ, RWW_WRITE, RWW_READ };
@@ -60,11 +67,12 @@ static const struct mix {
 
 /*
  * past, of all since they asked; waited, the same of those alone that took
- * WAITED_NS or longer; slept, since their first sleep, of those that slept
+ * WAITED_NS or longer; slept, since their first sleep, of those that slept;
+ * overtaken, since they slept overtaken, of those that did
  */
 struct side {
-	struct hist past, waited, slept, wait;
-	uint64_t past_max, slept_max, wait_max;
+	struct hist past, waited, slept, overtaken, wait;
+	uint64_t past_max, slept_max, overtaken_max, wait_max;
 };
 
 static struct own_cell cell;
@@ -90,6 +98,7 @@ static struct member {
 	pthread_t id;
 	struct side side;
 } members[THREADS_MAX];
+static unsigned members_n;
 
 union handle {
 	struct own_unique u;
@@ -180,6 +189,25 @@ at_sleep(struct sleep_note *slept)
 }
 
 static void
+at_overtaken(struct sleep_note *slept)
+{
+	slept->overtaken_claims = SEEN(&count.claims);
+}
+
+static void
+note_overtaken(struct side *side, uint64_t past, uint64_t since_ns)
+{
+	hist_add(&side->overtaken, past);
+	if (past > side->overtaken_max)
+		side->overtaken_max = past;
+	if (past > (members_n - 1) * (2 + since_ns / TURN_NS))
+		wrong("%s, %s: passed by %lu in the %lu us since it was "
+				"overtaken", mix->subject, mix->where,
+				(unsigned long)past,
+				(unsigned long)(since_ns / 1000));
+}
+
+static void
 note(struct side *side, uint64_t past, uint64_t wait_ns,
 		const struct sleep_note *slept, uint64_t slept_past)
 {
@@ -202,7 +230,8 @@ static void
 claim_once(struct member *self, int alone)
 {
 	uint64_t claims, shares, now_claims, now_shares;
-	struct sleep_note slept = { .also = at_sleep };
+	struct sleep_note slept = { .also = at_sleep,
+			.announced = alone, .overtaken = at_overtaken };
 	uint64_t from_ns = own_now_ns(), to_ns;
 	union handle h;
 
@@ -221,6 +250,10 @@ claim_once(struct member *self, int alone)
 	give(mix->claim, &h);
 	if (alone)
 		ONE_MORE(&count.phase);
+	if (slept.overtaken_ns)
+		note_overtaken(&self->side, now_claims -
+				slept.overtaken_claims,
+				to_ns - slept.overtaken_ns);
 	note(&self->side, now_claims - claims + now_shares - shares,
 			to_ns - from_ns, &slept, now_claims - slept.claims +
 			now_shares - slept.shares);
@@ -229,7 +262,8 @@ claim_once(struct member *self, int alone)
 static void
 share_once(struct member *self, const uint64_t *word)
 {
-	struct sleep_note slept = { .also = at_sleep };
+	struct sleep_note slept = { .also = at_sleep,
+			.overtaken = at_overtaken };
 	uint64_t from_ns = own_now_ns(), to_ns, claims = SEEN(&count.claims);
 	uint64_t phase = 1, now_claims;
 	union handle h;
@@ -253,6 +287,10 @@ share_once(struct member *self, const uint64_t *word)
 	now_claims = SEEN(&count.claims);
 	spin(INSIDE);
 	give(mix->share, &h);
+	if (slept.overtaken_ns)
+		note_overtaken(&self->side, now_claims -
+				slept.overtaken_claims,
+				to_ns - slept.overtaken_ns);
 	note(&self->side, now_claims - claims, to_ns - from_ns, &slept,
 			now_claims - slept.claims);
 }
@@ -278,9 +316,11 @@ member_main(void *arg)
 static void
 print(unsigned threads_n)
 {
-	static const char *const names[2][4] = {
-		{ "share_past", "share_wait", "share_waited", "share_slept" },
-		{ "claim_past", "claim_wait", "claim_waited", "claim_slept" },
+	static const char *const names[2][5] = {
+		{ "share_past", "share_wait", "share_waited", "share_slept",
+			"share_overtaken" },
+		{ "claim_past", "claim_wait", "claim_waited", "claim_slept",
+			"claim_overtaken" },
 	};
 	char bin[64];
 
@@ -297,6 +337,9 @@ print(unsigned threads_n)
 			hist_join(&all.wait, &side->wait);
 			hist_join(&all.waited, &side->waited);
 			hist_join(&all.slept, &side->slept);
+			hist_join(&all.overtaken, &side->overtaken);
+			if (side->overtaken_max > all.overtaken_max)
+				all.overtaken_max = side->overtaken_max;
 			if (side->slept_max > all.slept_max)
 				all.slept_max = side->slept_max;
 			if (side->past_max > all.past_max)
@@ -312,6 +355,8 @@ print(unsigned threads_n)
 				&all.waited, all.past_max);
 		lines("past", mix->subject, mix->where, names[claims][3],
 				&all.slept, all.slept_max);
+		lines("past", mix->subject, mix->where, names[claims][4],
+				&all.overtaken, all.overtaken_max);
 		for (unsigned i = 0; i < HIST_SIZE; i++) {
 			struct hist one = { { 0 } };
 
@@ -338,6 +383,7 @@ run(unsigned threads_n)
 	unsigned claimers_n = mix->all ? threads_n : mix->claimers
 		? mix->claimers : threads_n - 1;
 
+	members_n = threads_n;
 	memset(members, 0, sizeof members);
 	memset(&count, 0, sizeof count);
 	/* relaxed: nobody runs yet */
