@@ -458,6 +458,9 @@ int own_i_when_word(struct own_i_record *self, uint64_t *word, uint64_t mask,
 int own_i_when_gate(struct own_i_record *self, uint64_t *gate, uint64_t w);
 int own_i_when_slots(struct own_i_record *self, const uint64_t *key,
 		uintptr_t modes);
+/* All notes, until fn returns other than 0; async-signal-safe if fn is. */
+int own_i_when_each(int (*fn)(const struct own_when *when, void *arg),
+		void *arg);
 /* A note armed at the container stops the process. */
 void own_i_when_none(const void *container, const char *text);
 

@@ -453,6 +453,20 @@ dump_record(int fd, struct own_i_record *record)
 	return r;
 }
 
+static int
+dump_note(const struct own_when *when, void *arg)
+{
+	char buffer[512];
+	struct text t = { .at = buffer, .room = sizeof(buffer) };
+	size_t length;
+
+	put(&t, "libown:   a note is armed for the cell or map ");
+	put_address(&t, (uintptr_t)when->container);
+	put_site(&t, when->site);
+	length = put_end(&t);
+	return write_all(*(const int *)arg, buffer, length);
+}
+
 int
 own_dump(int fd)
 {
@@ -464,6 +478,8 @@ own_dump(int fd)
 		/* relaxed: a report of what another thread does */
 		if (!r && own__load(&record->used, OWN__RELAXED))
 			r = dump_record(fd, record);
+	if (!r)
+		r = own_i_when_each(dump_note, &fd);
 	if (!r)
 		r = dump_pending(fd);
 	errno = saved;

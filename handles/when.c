@@ -276,6 +276,28 @@ own_i_when_none(const void *container, const char *text)
 	own_require(!site, text, site);
 }
 
+/* Of a bucket that is locked, by this very thread perhaps, nothing is told. */
+int
+own_i_when_each(int (*fn)(const struct own_when *when, void *arg), void *arg)
+{
+	int r = 0;
+
+	for (unsigned b = 0; !r && b < BUCKETS; b++) {
+		uint32_t seen = 0;
+
+		/* relaxed: a hint; the lock acquires */
+		if (!own__load(&armed, OWN__RELAXED))
+			break;
+		/* acquire: as own_i_lock(), but never waits */
+		if (!own__cas(&buckets[b].lock, &seen, 1, OWN__ACQUIRE))
+			continue;
+		for (struct own_when *w = buckets[b].head; !r && w; w = w->next)
+			r = fn(w, arg);
+		own_i_unlock(&buckets[b].lock);
+	}
+	return r;
+}
+
 /* ---- the verbs ---- */
 
 int

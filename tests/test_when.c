@@ -362,6 +362,35 @@ cancelled_note_does_not_fire(void **state)
 	own_cell_destroy(&cell);
 }
 
+static void
+dump_tells_of_notes(void **state)
+{
+	struct own_when when = OWN_WHEN_EVENTFD(fd);
+	struct own_unique u = { 0 }, more = { 0 };
+	char text[1024], address[32];
+	int ends[2];
+	ssize_t n;
+
+	(void)state;
+	item_cell(&cell, OWN_EXCLUSIVE, 1, NULL);
+	assert_int_equal(own_cell_claim(&cell, &u), 0);
+	assert_int_equal(own_unique_detach(&u), 0);
+	assert_int_equal(own_cell_claim_when(&cell, &when, &more), -EBUSY);
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(own_dump(ends[1]), 0);
+	n = read(ends[0], text, sizeof(text) - 1);
+	assert_true(n > 0);
+	text[n] = '\0';
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+	(void)snprintf(address, sizeof(address), "%p at ", (void *)&cell);
+	assert_non_null(strstr(text, "a note is armed"));
+	assert_non_null(strstr(text, address));
+	assert_non_null(strstr(text, "test_when.c:"));
+	own_unique_release(&u);
+	own_cell_destroy(&cell);
+}
+
 static int
 arm(struct actor *a)
 {
@@ -547,6 +576,7 @@ static const struct CMUnitTest tests[] = {
 	WITH_FD_MAP(entry_fires),
 	WITH_FD_MAP(whole_fires),
 	WITH_FD_MAP(entries_and_shares_fire_for_the_whole),
+	WITH_FD(dump_tells_of_notes),
 	WITH_FD(cancelled_note_does_not_fire),
 	WITH_FD(note_outlives_its_thread),
 	WITH_FD(function_runs_on_the_thread_that_lets_go),

@@ -68,8 +68,8 @@ OWN_API size_t own_conflict_text(const struct own_conflict *conflict,
 /*
  * own_dump - write all holders and waiters of the process to @fd
  *
- * And what own_reclaim_oldest() tells of the four oldest objects that are
- * retired and not freed.
+ * And which notes are armed (own/when.h), and what own_reclaim_oldest() tells
+ * of the four oldest objects that are retired and not freed.
  * Async-signal-safe: may be called from a handler, also of a crash. A holder
  * that comes or goes meanwhile may be missing or listed. Returns 0, or the
  * negative errno of write().
