@@ -23,6 +23,8 @@ take(const void *container)
 
 	assert_non_null(own_i_self());
 	assert_int_equal(own_i_slot_take(own_i_this, container, &here, &s), 0);
+	/* the checked build: nothing is stored to it, and the next one comes */
+	OWN_I_TAKEN(s.object);
 	return s;
 }
 

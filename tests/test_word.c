@@ -524,7 +524,7 @@ last_counted_reader_wakes_the_claimer(void **state)
 static void
 end_of_a_hold_wakes_the_claimer(void **state)
 {
-	struct own_i_slot s = slot();
+	struct own_i_slot s;
 	uint64_t slice_ns = own_i_slice_ns;
 	struct actor a;
 
