@@ -194,12 +194,9 @@ own_i_gate_enter_shut(struct own_i_record *self, struct own_i_slot s,
 			OWN_I_IX, s.meta, NULL))
 		return 0;
 	/* G2: the mode goes, whoever waits for it is woken; a note stays */
-	if (own__bug(OWN_BUG_MODE_AFTER_HOW))
-		own_i_slot_kind(s, OWN__HOW_TRYING);
 	own__store(&s.meta->container, (uintptr_t)gate | OWN_I_MAP,
 			OWN__RELEASE);
-	/* D2: then how, so that a check that still saw the mode sees another
-	 * how when it looks again */
+	/* D2: how as well, though the second look finds the mode gone too */
 	own_i_slot_kind(s, OWN__HOW_TRYING);
 	own_i_slot_set(s, (uintptr_t)gate | OWN__NOTE);
 	r = enter_counted(self, s, gate, mode, deadline_ns);

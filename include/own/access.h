@@ -141,7 +141,6 @@ int own_m_cas(void *p, unsigned size, void *expected, uint64_t desired,
 	X(CELL_NO_RELEASE)	/* put publishes with relaxed order */	\
 	X(CONTAINER_NO_RELEASE)	/* a slot's next use hides the one before */ \
 	X(PUBLISHED_RELAXED)	/* the last holder acquires nothing */ \
-	X(MODE_AFTER_HOW)	/* a mode that goes is an edge for good */ \
 	X(RECLAIM_RELAXED)	/* nor does who reclaims */ \
 	X(UNIQUE_DETACH_EARLY)	/* its slot's mode, then the gate's count */ \
 	X(DOWNGRADE_NO_WAKE)	/* of a whole map */ \
