@@ -134,12 +134,6 @@ object_new(const struct own_alloc *alloc, const struct own_type *type,
 }
 
 void *
-own__new(const struct own_type *type, size_t size, int *r)
-{
-	return own__new_from(NULL, type, size, r);
-}
-
-void *
 own__new_from(const struct own_alloc *alloc, const struct own_type *type,
 		size_t size, int *r)
 {

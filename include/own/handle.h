@@ -174,7 +174,6 @@ OWN_API int own__shared_reclaim_try(const void *object, uint64_t how,
 		const struct own_site *site, uint64_t *ret_how);
 OWN_API void *own__shared_make_mine(const void *object, uint64_t how,
 		uint64_t *ret_how, int *r);
-OWN_API void *own__new(const struct own_type *type, size_t size, int *r);
 OWN_API void *own__new_from(const struct own_alloc *alloc,
 		const struct own_type *type, size_t size, int *r);
 OWN_API size_t own__size(const void *object);
@@ -453,72 +452,15 @@ OWN__INLINE void *own_unique_whole(const struct own_unique *handle)
 /* ---- bodies ---- */
 
 OWN__VERB_BODY OWN__INLINE int
-own_new(const struct own_type *type, struct own_unique *ret)
+own__new_into(const struct own_alloc *alloc, const struct own_type *type,
+		size_t size_bytes, uint32_t flags, struct own_unique *ret,
+		const char *verb)
 {
 	int r;
 	void *object;
 
-	own__require_empty(ret, "own_new", NULL);
-	object = own__new(type, type->size, &r);
-	if (!object) {
-		if (!r)
-			__builtin_unreachable();
-		return r;
-	}
-	ret->object = object;
-	ret->how = OWN__HOW_OWNED | ((uint64_t)(uintptr_t)object - 16) << 16;
-	return 0;
-}
-
-OWN__VERB_BODY OWN__INLINE int
-own_new_sized(const struct own_type *type, size_t size_bytes,
-		struct own_unique *ret)
-{
-	int r;
-	void *object;
-
-	own__require_empty(ret, "own_new_sized", NULL);
-	if (!(type->flags & OWN_SIZED))
-		return -EINVAL;
-	object = own__new(type, size_bytes, &r);
-	if (!object) {
-		if (!r)
-			__builtin_unreachable();
-		return r;
-	}
-	ret->object = object;
-	ret->how = OWN__HOW_OWNED | ((uint64_t)(uintptr_t)object - 16) << 16;
-	return 0;
-}
-
-OWN__VERB_BODY OWN__INLINE int
-own_new_from(const struct own_alloc *alloc, const struct own_type *type,
-		struct own_unique *ret)
-{
-	int r;
-	void *object;
-
-	own__require_empty(ret, "own_new_from", NULL);
-	object = own__new_from(alloc, type, type->size, &r);
-	if (!object) {
-		if (!r)
-			__builtin_unreachable();
-		return r;
-	}
-	ret->object = object;
-	ret->how = OWN__HOW_OWNED | ((uint64_t)(uintptr_t)object - 16) << 16;
-	return 0;
-}
-
-OWN__VERB_BODY OWN__INLINE int
-own_new_sized_from(const struct own_alloc *alloc, const struct own_type *type,
-		size_t size_bytes, struct own_unique *ret)
-{
-	int r;
-	void *object;
-
-	own__require_empty(ret, "own_new_sized_from", NULL);
-	if (!(type->flags & OWN_SIZED))
+	own__require_empty(ret, verb, NULL);
+	if ((type->flags & flags) != flags)
 		return -EINVAL;
 	object = own__new_from(alloc, type, size_bytes, &r);
 	if (!object) {
@@ -529,6 +471,35 @@ own_new_sized_from(const struct own_alloc *alloc, const struct own_type *type,
 	ret->object = object;
 	ret->how = OWN__HOW_OWNED | ((uint64_t)(uintptr_t)object - 16) << 16;
 	return 0;
+}
+
+OWN__VERB_BODY OWN__INLINE int
+own_new(const struct own_type *type, struct own_unique *ret)
+{
+	return own__new_into(NULL, type, type->size, 0, ret, "own_new");
+}
+
+OWN__VERB_BODY OWN__INLINE int
+own_new_sized(const struct own_type *type, size_t size_bytes,
+		struct own_unique *ret)
+{
+	return own__new_into(NULL, type, size_bytes, OWN_SIZED, ret,
+			"own_new_sized");
+}
+
+OWN__VERB_BODY OWN__INLINE int
+own_new_from(const struct own_alloc *alloc, const struct own_type *type,
+		struct own_unique *ret)
+{
+	return own__new_into(alloc, type, type->size, 0, ret, "own_new_from");
+}
+
+OWN__VERB_BODY OWN__INLINE int
+own_new_sized_from(const struct own_alloc *alloc, const struct own_type *type,
+		size_t size_bytes, struct own_unique *ret)
+{
+	return own__new_into(alloc, type, size_bytes, OWN_SIZED, ret,
+			"own_new_sized_from");
 }
 
 OWN__VERB_BODY OWN__INLINE const void *
