@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* support.c - contract in support.h */
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -252,7 +253,7 @@ read_all(int fd, char *text, size_t size)
 }
 
 void
-child_run(const char *name, const char *setting, struct outcome *ret)
+child_fork(void (*run)(const void *arg), const void *arg, struct outcome *ret)
 {
 	static const struct rlimit no_core = { 0, 0 };
 	int ends[2];
@@ -268,16 +269,45 @@ child_run(const char *name, const char *setting, struct outcome *ret)
 		(void)dup2(ends[1], STDOUT_FILENO);
 		(void)close(ends[0]);
 		(void)close(ends[1]);
-		if (setting)
-			(void)putenv((char *)(uintptr_t)setting);
-		(void)execl("/proc/self/exe", "child", name, (char *)NULL);
-		_exit(127);
+		/* not cmocka's, which prints and goes on */
+		(void)signal(SIGABRT, SIG_DFL);
+		run(arg);
+		_exit(0);
 	}
 	(void)close(ends[1]);
 	read_all(ends[0], ret->text, sizeof(ret->text));
 	(void)close(ends[0]);
 	while (waitpid(pid, &ret->status, 0) != pid)
 		assert_int_equal(errno, EINTR);
+}
+
+struct again {
+	const char *name, *setting;
+};
+
+static void
+run_again(const void *arg)
+{
+	const struct again *again = arg;
+
+	if (again->setting)
+		(void)putenv((char *)(uintptr_t)again->setting);
+	(void)execl("/proc/self/exe", "child", again->name, (char *)NULL);
+	_exit(127);
+}
+
+void
+child_run(const char *name, const char *setting, struct outcome *ret)
+{
+	struct again again = { name, setting };
+
+	child_fork(run_again, &again, ret);
+}
+
+int
+child_aborted(const struct outcome *o)
+{
+	return WIFSIGNALED(o->status) && WTERMSIG(o->status) == SIGABRT;
 }
 
 void
@@ -299,7 +329,7 @@ child_aborts(const char *name, ...)
 	va_list parts;
 
 	child_run(name, NULL, &o);
-	if (!WIFSIGNALED(o.status) || WTERMSIG(o.status) != SIGABRT)
+	if (!child_aborted(&o))
 		fail_msg("%s: status %#x, not an abort: %s", name,
 				(unsigned)o.status, o.text);
 	va_start(parts, name);

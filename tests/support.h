@@ -172,6 +172,10 @@ struct outcome {
 
 /* Runs this program again; @setting: "NAME=value" for it, or NULL. */
 void child_run(const char *name, const char *setting, struct outcome *ret);
+/* The same in a copy of this process as it is; 0 unless @run ends it. */
+void child_fork(void (*run)(const void *arg), const void *arg,
+		struct outcome *ret);
+int child_aborted(const struct outcome *o);
 /* Runs to its end and returns 0, or the case fails with what it wrote. */
 void child_succeeds(const char *name, const char *setting);
 /* Aborts, and has written each of the texts up to a NULL. */

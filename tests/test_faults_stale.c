@@ -7,11 +7,7 @@
  * handle of each kind is made, and then the verb is called on a bitwise copy
  * after its release, or by a thread that did not take it.
  */
-#include <signal.h>
 #include <stdio.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include "tests/map_support.h"
 
 static const struct own_site taken = { "place-of-taking.c", 11 };
@@ -301,45 +297,38 @@ do_strange(const struct made *made)
 	assert_int_equal(pthread_join(id, NULL), 0);
 }
 
+struct attempt {
+	const struct verb *verb;
+	const struct made *made;
+	void (*run)(const struct made *made);
+};
+
+static void
+attempt(const void *arg)
+{
+	const struct attempt *a = arg;
+
+	doing = a->verb;
+	a->run(a->made);
+}
+
 static void
 stops(const struct verb *verb, const struct made *made,
 		void (*run)(const struct made *made), const char *text)
 {
-	static const struct rlimit no_core = { 0, 0 };
-	char said[4096], expected[256];
-	size_t length = 0;
-	int ends[2], status;
-	ssize_t n;
-	pid_t pid;
+	const struct attempt a = { verb, made, run };
+	struct outcome o;
+	char expected[256];
 
-	assert_int_equal(pipe(ends), 0);
-	(void)fflush(NULL);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		(void)setrlimit(RLIMIT_CORE, &no_core);
-		(void)dup2(ends[1], STDERR_FILENO);
-		/* not cmocka's, which prints and goes on */
-		(void)signal(SIGABRT, SIG_DFL);
-		doing = verb;
-		run(made);
-		_exit(0);
-	}
-	(void)close(ends[1]);
-	while ((n = read(ends[0], said + length, sizeof(said) - 1 - length))
-			> 0)
-		length += (size_t)n;
-	said[length] = '\0';
-	(void)close(ends[0]);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
+	child_fork(attempt, &a, &o);
 	(void)snprintf(expected, sizeof(expected), "libown: %s%s", verb->name,
 			text);
-	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT ||
-			!strstr(said, expected) || !strstr(said, made->whole
-			? "test_faults_stale.c:" : " at place-of-taking.c:11"))
+	if (!child_aborted(&o) || !strstr(o.text, expected) ||
+			!strstr(o.text, made->whole ? "test_faults_stale.c:"
+			: " at place-of-taking.c:11"))
 		fail_msg("%s of a %s: status %#x, no \"%s\" in: %s",
-				verb->name, made->name, (unsigned)status,
-				expected, said);
+				verb->name, made->name, (unsigned)o.status,
+				expected, o.text);
 }
 
 #define N(array)	(sizeof(array) / sizeof(array[0]))

@@ -9,8 +9,6 @@
  */
 #include <signal.h>
 #include <stdio.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include "tests/support.h"
 
@@ -205,53 +203,44 @@ struct counts {
 	char said[600];			/* of the first that is wrong */
 };
 
+struct attempt {
+	void (*verbs)(void);
+	unsigned at;			/* 0: only counts the places */
+};
+
+static void
+attempt(const void *arg)
+{
+	const struct attempt *a = arg;
+
+	steps = 0;
+	interrupt_at = a->at;
+	a->verbs();
+	if (a->at)
+		conclude();
+	else
+		fprintf(stderr, "%u", steps);
+}
+
 static void
 interrupt(void (*verbs)(void), unsigned at, struct counts *counts)
 {
-	static const struct rlimit no_core = { 0, 0 };
-	size_t length = 0;
-	char said[512];
-	int ends[2], status;
-	ssize_t n;
-	pid_t pid;
+	const struct attempt a = { verbs, at };
+	struct outcome o;
 
-	assert_int_equal(pipe(ends), 0);
-	(void)fflush(NULL);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		(void)setrlimit(RLIMIT_CORE, &no_core);
-		(void)dup2(ends[1], STDERR_FILENO);
-		(void)signal(SIGABRT, SIG_DFL);
-		steps = 0;
-		interrupt_at = at;
-		verbs();
-		if (at)
-			conclude();
-		else
-			fprintf(stderr, "%u", steps);
-		_exit(0);
-	}
-	(void)close(ends[1]);
-	while ((n = read(ends[0], said + length, sizeof(said) - 1 - length))
-			> 0)
-		length += (size_t)n;
-	said[length] = '\0';
-	(void)close(ends[0]);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
+	child_fork(attempt, &a, &o);
 	if (!at)
-		counts->places = (unsigned)strtoul(said, NULL, 10);
-	else if (status == 0)
+		counts->places = (unsigned)strtoul(o.text, NULL, 10);
+	else if (o.status == 0)
 		counts->fine++;
-	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT &&
-			strstr(said, "a handle is taken in a signal handler, "
-				"which has interrupted the taking of another "
-				"one at "))
+	else if (child_aborted(&o) && strstr(o.text,
+			"a handle is taken in a signal handler, which has "
+			"interrupted the taking of another one at "))
 		counts->stopped++;
 	else if (!counts->wrong++)
 		(void)snprintf(counts->said, sizeof(counts->said),
-				"at %u, status %#x: %s", at, (unsigned)status,
-				said);
+				"at %u, status %#x: %.500s", at,
+				(unsigned)o.status, o.text);
 }
 
 static void

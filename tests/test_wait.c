@@ -42,6 +42,8 @@ deadline_has_passed_or_not(void **state)
 	assert_true(own_i_expired(OWN__DEADLINE(0)));
 	/* 0 is no try, but a deadline long past */
 	assert_int_not_equal(OWN__DEADLINE(0), OWN__TRY);
+	assert_int_not_equal(OWN__DEADLINE(0), OWN__WHEN);
+	assert_int_not_equal(OWN__DEADLINE(1), OWN__WHEN);
 }
 
 /* ---- futex ---- */
